@@ -1,0 +1,221 @@
+"""A rubric: what good is, as an author writes it in YAML, and how it is sampled, judged and rolled up.
+
+Field descriptions here are the rubric reference: error messages, the schema and the docs print them.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import Field as Column
+from sqlmodel import SQLModel
+
+from evaluator.model.columns import Json, UtcTime, utc_now
+from evaluator.model.outcome import FinalOutcome, OutcomeType
+from evaluator.model.rollup import RollupRule
+from evaluator.model.verdict import CriterionLabel, VerdictLabel
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Role(StrEnum):
+    OUTCOME = "outcome"
+    QUALITY = "quality"
+
+
+class AppliesTo(_Part):
+    workflow: tuple[str, ...] = Field(default=(), description="Workflows the rubric is for; none named means all.")
+    where: str | None = Field(
+        default=None, description="JMESPath over the run; only runs where it is true are judged."
+    )
+
+
+class SampleRule(_Part):
+    rate: Share = Field(
+        default=1.0,
+        description="Share of events judged, 0 to 1; deterministic in event_id, nested as the rate grows.",
+    )
+    always: tuple[str, ...] = Field(
+        default=(), description="JMESPath rules; an event with a run that matches one is always judged."
+    )
+    capture_probability: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="Share of runs whose content the client's own sampling lets through."
+    )
+
+
+class CheckName(StrEnum):
+    CONTAINS_URL = "contains_url"
+    JSON_VALID = "json_valid"
+    JSON_SCHEMA = "json_schema"
+    REGEX = "regex"
+    MAX_LENGTH = "max_length"
+    CONTAINS = "contains"
+    EQUALS_REFERENCE = "equals_reference"
+
+
+class Criterion(_Part):
+    """One thing a judge is asked, or that code checks."""
+
+    id: Identifier = Field(description="Short name, unique in the rubric.")
+    ask: str | None = Field(default=None, min_length=3, description="The question, as judges and people read it.")
+    check: CheckName | None = Field(default=None, description="A code check instead of a question: no LLM.")
+    of: str = Field(default="answer", description="Name of the content a check looks at.")
+    value: Any = Field(
+        default=None, description="What a check compares with: a pattern, a length, a schema, a text."
+    )
+    critical: bool = Field(default=False, description="If it fails, the whole verdict is fail.")
+    weight: Annotated[float, Field(gt=0)] = Field(default=1.0, description="Share of the score, relative.")
+    scale: dict[int, str] | None = Field(
+        default=None,
+        description="At most 5 levels, each with an anchor text; without it the answer is pass or fail.",
+    )
+    pass_at: int | None = Field(default=None, description="Lowest level of the scale that passes.")
+    not_applicable_when: str | None = Field(
+        default=None, description="JMESPath over the content; where true the criterion is left out."
+    )
+
+
+class Thresholds(_Part):
+    pass_at: Share = Field(default=0.75, description="Weighted share of criteria from which the verdict is pass.")
+    partial_at: Share = Field(default=0.5, description="Weighted share from which it is partial.")
+
+
+class JudgeSpec(_Part):
+    model: str = Field(min_length=1, description="A litellm model name, or `default` for the server's judge.")
+    samples: Annotated[int, Field(ge=1, le=20)] = Field(
+        default=1, description="How often each run is judged by it."
+    )
+    temperature: Annotated[float, Field(ge=0, le=2)] = Field(default=0.0, description="Sampling temperature.")
+    max_tokens: Annotated[int, Field(ge=64, le=16384)] = Field(
+        default=1024, description="Longest reply, in tokens."
+    )
+    max_content_chars: Annotated[int, Field(ge=500)] = Field(
+        default=24_000, description="Content beyond this many characters is cut in the middle, and said so."
+    )
+    timeout_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=60, description="Hard limit for one call."
+    )
+
+
+EscalateWhen = Literal["unknown", "near_threshold", "critical_fail", "panel_split", "injection_suspected"]
+
+
+class Escalate(_Part):
+    """Accepted and validated now; takes effect with panels in a later release."""
+
+    to: str = Field(min_length=1, description="The stronger judge's model.")
+    when: tuple[EscalateWhen | dict[Literal["value_above"], Decimal], ...] = Field(
+        default=(), description="When to ask it."
+    )
+
+
+class OutcomeMapping(_Part):
+    outcome: FinalOutcome = Field(description="The event's final outcome under this verdict.")
+    type: OutcomeType = Field(default=OutcomeType.CUSTOM, description="Its outcome type.")
+
+
+ReviewReason = Literal[
+    "unknown",
+    "critical_fail",
+    "panel_split",
+    "injection_suspected",
+    "low_confidence",
+    "near_threshold",
+]
+
+
+class ReviewPolicy(_Part):
+    """Accepted and validated now; takes effect with the review queue in a later release."""
+
+    audit_rate: Share = Field(default=0.0, description="Share of events shown to people at random.")
+    send: tuple[ReviewReason | dict[Literal["value_above"], Decimal], ...] = Field(
+        default=(), description="What goes to people."
+    )
+    reviewers: Annotated[int, Field(ge=1, le=9)] = Field(default=1, description="Reviews wanted per item.")
+    blind: bool = Field(default=True, description="Whether the judge's verdict is hidden until the first pass.")
+
+
+class Budget(_Part):
+    usd_per_day: Annotated[Decimal, Field(gt=0)] = Field(description="Most that judging may cost in a UTC day.")
+
+
+class Example(BaseModel):
+    """A golden case; content goes by the names of the rubric's content mapping.
+
+    Accepted and validated now; run by `adjudge rubrics test` in a later release.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str = Field(min_length=1, description="What the case shows.")
+    expect: dict[str, CriterionLabel | int] = Field(description="Criterion id → the right answer.")
+
+
+class Rubric(_Part):
+    """What good is for one or more workflows."""
+
+    id: Identifier = Field(description="Short name, unique among all rubrics.")
+    title: str = Field(min_length=1, description="What the rubric asks, in a line.")
+    role: Role = Field(default=Role.QUALITY, description="outcome feeds final_outcome; quality is measured only.")
+    applies_to: AppliesTo = Field(default=AppliesTo(), description="Which runs the rubric is for.")
+    sample: SampleRule = Field(default=SampleRule(), description="Which of those runs are judged.")
+    content: dict[Identifier, str] = Field(
+        default={"question": "input", "answer": "output", "sources": "retrieval"},
+        description="Name → JMESPath over the run: what the judge is shown, and under which name.",
+    )
+    criteria: tuple[Criterion, ...] = Field(min_length=1, description="What is asked or checked.")
+    verdict: Thresholds = Field(
+        default=Thresholds(), description="From which score the verdict is pass or partial."
+    )
+    judges: tuple[JudgeSpec, ...] = Field(
+        default=(JudgeSpec(model="default"),), min_length=1, description="Who judges."
+    )
+    escalate: Escalate | None = Field(default=None, description="When a stronger judge is asked as well.")
+    rollup: RollupRule = Field(default=RollupRule.LAST_RUN, description="How verdicts of several runs become one.")
+    k: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="For k_of_n: how many runs have to pass."
+    )
+    outcome: dict[VerdictLabel, OutcomeMapping] = Field(
+        default_factory=dict, description="Verdict → outcome; for role outcome only."
+    )
+    review: ReviewPolicy = Field(default=ReviewPolicy(), description="What people look at.")
+    budget: Budget | None = Field(default=None, description="Most that judging under this rubric may cost.")
+    examples: tuple[Example, ...] = Field(default=(), description="Golden cases with the right answers.")
+    version: str = Field(default="", description="Set by the loader: hash of the rubric's meaning.")
+
+    def mapping_for(self, verdict: VerdictLabel) -> OutcomeMapping | None:
+        """The outcome a verdict of this rubric stands for, or None where it says nothing.
+
+        What the author leaves out is pass → success, partial → partial, fail → failed.
+        """
+        if self.role is not Role.OUTCOME or verdict is VerdictLabel.UNKNOWN:
+            return None
+        return self.outcome.get(verdict) or _DEFAULT_MAPPING[verdict]
+
+
+_DEFAULT_MAPPING = {
+    VerdictLabel.PASS: OutcomeMapping(outcome=FinalOutcome.SUCCESS),
+    VerdictLabel.PARTIAL: OutcomeMapping(outcome=FinalOutcome.PARTIAL),
+    VerdictLabel.FAIL: OutcomeMapping(outcome=FinalOutcome.FAILED, type=OutcomeType.UNSUCCESSFUL),
+}
+
+
+class RubricVersion(SQLModel):
+    """One version of a rubric as first used: immutable, so that history keeps its meaning."""
+
+    version: str = Column(primary_key=True)
+    rubric_id: str = Column(index=True)
+    title: str
+    body: dict[str, Any] = Column(sa_type=Json)
+    """The rubric as JSON."""
+    source: str = ""
+    """The YAML text as read."""
+    first_used_at: Any = Column(default_factory=utc_now, sa_type=UtcTime)
