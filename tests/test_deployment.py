@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from evaluator.deployment import Deployment
+from evaluator.store.schema import HEAD, schema_revision
+
+
+def test_a_new_deployment_is_at_this_releases_schema(deployment: Deployment) -> None:
+    with deployment.database.read() as connection:
+        assert schema_revision(connection) == HEAD
+
+
+def test_the_secret_is_made_once_and_only_its_owner_reads_it(deployment: Deployment) -> None:
+    again = Deployment(deployment.settings)
+    assert deployment.secret == again.secret
+    assert len(deployment.secret) == 32
+    assert (deployment.settings.data_dir / "secret").stat().st_mode & 0o077 == 0
+    again.close()
