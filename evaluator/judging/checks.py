@@ -1,0 +1,195 @@
+"""Checks: criteria that code answers, without an LLM."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema
+import regex
+from jsonschema.validators import extend
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from evaluator.model.rubric import CheckName, Criterion
+from evaluator.model.verdict import CriterionLabel, CriterionVerdict
+
+PATTERN_SECONDS = 0.2
+"""How long one pattern may take; a catastrophic one ends as unknown instead of holding up the worker."""
+
+_URL = regex.compile(r"https?://[^\s<>\"'\]})]+", regex.IGNORECASE)
+
+Answer = tuple[bool, str]
+Check = Callable[[Any, Criterion, Mapping[str, Any]], Answer]
+
+
+class _CannotCheck(Exception):
+    """The check cannot be answered; the message is its note, without captured content."""
+
+
+def run_check(criterion: Criterion, content: Mapping[str, Any]) -> CriterionVerdict:
+    """The answer of a criterion's code check over the content it names.
+
+    Unknown, with a note, where that content is absent, the rubric's value does not fit the check, or a pattern
+    takes longer than PATTERN_SECONDS. Raises KeyError for a criterion without a check.
+    """
+    check = CHECKS[CheckName(criterion.check or "")]
+    try:
+        if content.get(criterion.of) is None:
+            raise _CannotCheck(f"There is no {criterion.of} to check.")
+        passed, reasoning = check(content[criterion.of], criterion, content)
+    except _CannotCheck as problem:
+        return _verdict(criterion, CriterionLabel.UNKNOWN, note=str(problem))
+    return _verdict(criterion, CriterionLabel.PASS if passed else CriterionLabel.FAIL, reasoning=reasoning)
+
+
+def _verdict(
+    criterion: Criterion, label: CriterionLabel, *, reasoning: str = "", note: str | None = None
+) -> CriterionVerdict:
+    return CriterionVerdict(id=criterion.id, verdict=label, reasoning=reasoning, note=note, decided_by="check")
+
+
+def _contains_url(value: Any, criterion: Criterion, _content: Mapping[str, Any]) -> Answer:
+    hosts = [host for url in _URL.findall(_text(value)) if (host := _host(url))]
+    if criterion.value is None:
+        return bool(hosts), f"{len(hosts)} web address(es) found."
+    wanted = [str(each).lower() for each in _listed(criterion.value)]
+    fits = [h for h in hosts if any(h == each or h.endswith(f".{each}") for each in wanted)]
+    return bool(fits), f"{len(fits)} of {len(hosts)} web address(es) are at {', '.join(wanted)}."
+
+
+def _json_valid(value: Any, _criterion: Criterion, _content: Mapping[str, Any]) -> Answer:
+    try:
+        _parsed(value)
+    except ValueError:
+        return False, "It is not valid JSON."
+    return True, "It is valid JSON."
+
+
+def _json_schema(value: Any, criterion: Criterion, _content: Mapping[str, Any]) -> Answer:
+    if not isinstance(criterion.value, dict | bool):
+        raise _CannotCheck("The rubric gives no JSON schema as value.")
+    try:
+        found = _parsed(value)
+    except ValueError:
+        return False, "It is not valid JSON."
+    try:
+        _Validator.check_schema(criterion.value)
+        problem = next(_Validator(criterion.value, registry=Registry()).iter_errors(found), None)
+    except jsonschema.SchemaError:
+        raise _CannotCheck("The rubric's value is not a valid JSON schema.") from None
+    except (Unresolvable, RecursionError):
+        raise _CannotCheck("The schema refers to something that is not within it.") from None
+    if problem is None:
+        return True, "It fits the schema."
+    return False, f"It breaks the schema's rule {problem.validator!r}."
+
+
+def _regex(value: Any, criterion: Criterion, _content: Mapping[str, Any]) -> Answer:
+    if not isinstance(criterion.value, str):
+        raise _CannotCheck("The rubric gives no pattern as value.")
+    found = _search(criterion.value, _text(value))
+    return found, "The pattern is found." if found else "The pattern is not found."
+
+
+def _max_length(value: Any, criterion: Criterion, _content: Mapping[str, Any]) -> Answer:
+    if not isinstance(criterion.value, int | float):
+        raise _CannotCheck("The rubric gives no number of characters as value.")
+    length = len(_text(value))
+    return length <= criterion.value, f"{length:,} of at most {criterion.value:,} characters."
+
+
+def _contains(value: Any, criterion: Criterion, _content: Mapping[str, Any]) -> Answer:
+    wanted = [str(each) for each in _listed(criterion.value)]
+    if not wanted:
+        raise _CannotCheck("The rubric gives no text as value.")
+    text = _plain(_text(value))
+    found = sum(_plain(each) in text for each in wanted)
+    return found == len(wanted), f"{found} of {len(wanted)} text(s) found."
+
+
+def _equals_reference(value: Any, criterion: Criterion, content: Mapping[str, Any]) -> Answer:
+    reference = content.get("reference") if criterion.value is None else criterion.value
+    if reference is None:
+        raise _CannotCheck("There is no reference: neither the rubric's value nor content named reference.")
+    same = value == reference or _plain(_text(value)) == _plain(_text(reference))
+    return same, "It equals the reference." if same else "It differs from the reference."
+
+
+CHECKS: dict[CheckName, Check] = {
+    CheckName.CONTAINS_URL: _contains_url,
+    CheckName.JSON_VALID: _json_valid,
+    CheckName.JSON_SCHEMA: _json_schema,
+    CheckName.REGEX: _regex,
+    CheckName.MAX_LENGTH: _max_length,
+    CheckName.CONTAINS: _contains,
+    CheckName.EQUALS_REFERENCE: _equals_reference,
+}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _parsed(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _host(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+@lru_cache(maxsize=256)
+def _pattern(pattern: str) -> regex.Pattern[str]:
+    try:
+        return regex.compile(pattern)
+    except regex.error:
+        raise _CannotCheck("The rubric's pattern is not a valid regular expression.") from None
+
+
+def _search(pattern: str, text: str) -> bool:
+    try:
+        return _pattern(pattern).search(text, timeout=PATTERN_SECONDS) is not None
+    except TimeoutError:
+        raise _CannotCheck(f"The pattern took longer than {PATTERN_SECONDS} s on this content.") from None
+
+
+def _schema_pattern(_validator: Any, pattern: str, found: Any, _schema: Any) -> Any:
+    if isinstance(found, str) and not _search(pattern, found):
+        yield jsonschema.ValidationError("does not match")
+
+
+def _schema_pattern_properties(validator: Any, patterns: dict[str, Any], found: Any, _schema: Any) -> Any:
+    if not isinstance(found, dict):
+        return
+    for pattern, schema in patterns.items():
+        for key, value in found.items():
+            if _search(pattern, key):
+                yield from validator.descend(value, schema, path=key, schema_path=pattern)
+
+
+_Validator: Any = extend(  # type: ignore[no-untyped-call]  # jsonschema's stubs leave it untyped
+    jsonschema.Draft202012Validator,
+    {"pattern": _schema_pattern, "patternProperties": _schema_pattern_properties},
+)
+"""JSON Schema 2020-12 whose patterns cannot run forever and whose references are never fetched."""
