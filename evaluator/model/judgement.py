@@ -37,7 +37,8 @@ class NotEvaluable(StrEnum):
     """Held back by the rubric's daily budget; taken up again at random the next day."""
     UNPRICED = "unpriced"
     """The rubric has a budget and the model no price, so the budget could not be kept."""
-    RUBRIC_GONE = "rubric_gone"
+    WORKER_LOST = "worker_lost"
+    """Worker after worker stopped while holding it."""
 
 
 class Judgement(SQLModel):
@@ -63,6 +64,9 @@ class Judgement(SQLModel):
     draw: float = 0.0
     """Uniform in [0, 1): the order in which work held back by a budget is taken up."""
     attempts: int = 0
+    """Calls that failed in a way that may pass."""
+    leases: int = 0
+    """Times a worker took it; many with few attempts means that workers die over it."""
     due_at: datetime = Field(default_factory=utc_now, sa_type=UtcTime)
     lease_token: str | None = None
     leased_at: datetime | None = Field(default=None, sa_type=UtcTime)

@@ -49,8 +49,6 @@ class Spend(SQLModel):
     rubric_id: str = Field(primary_key=True)
     day: str = Field(primary_key=True)
     """YYYY-MM-DD, UTC."""
-    reserved_usd: Decimal = Field(default=Decimal(0), sa_type=Money)
-    """For judgements under lease."""
     settled_usd: Decimal = Field(default=Decimal(0), sa_type=Money)
     unpriced_calls: int = 0
     calls: int = 0

@@ -55,6 +55,8 @@ class Arrival(SQLModel):
     run_id: str = Field(default="", primary_key=True)
     event_id: str = Field(default="", primary_key=True)
     dirty: bool = True
+    version: int = 0
+    """Counts arrivals, so that one that comes while a run is assembled is not overlooked."""
     last_arrival_us: int = Field(default=0, sa_type=BigInteger)
     """Microseconds since 1970, this server's clock."""
 

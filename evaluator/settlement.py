@@ -1,0 +1,214 @@
+"""From verdicts to rollups and from signals to outcomes, inside the transaction that brings them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+
+from evaluator.model.judgement import JudgementState
+from evaluator.model.outcome import FinalOutcome, Outcome, OutcomeType, Resolution, Signal, SignalSource
+from evaluator.model.rollup import Rollup, RollupVerdict
+from evaluator.model.rubric import Rubric, Thresholds
+from evaluator.model.verdict import VerdictLabel
+from evaluator.resolution import judge_signal, resolve
+from evaluator.rollup import Opinion, RunStanding, combine, roll_up
+from evaluator.store import outcomes
+from evaluator.store.database import Connection
+from evaluator.store.outcomes import Taken
+from evaluator.store.rubric_versions import load_versions
+from evaluator.store.runs import lock_events
+
+RESTS_ON_CRITICAL = "critical_fail"
+
+
+def roll_up_events(
+    connection: Connection, event_ids: Collection[str], rubrics: Mapping[str, Rubric], now: datetime
+) -> None:
+    """Bring the rollups of these events up to date, and what follows from them: signals and outcomes.
+
+    `rubrics` are versions known already; others are read. A rollup that says the same as before
+    makes no revision.
+    """
+    workflows = lock_events(connection, event_ids)
+    taken = outcomes.taken_runs(connection, event_ids)
+    missing = {one.rubric_version for one in taken} - rubrics.keys()
+    known = {**rubrics, **load_versions(connection, missing)} if missing else rubrics
+    standing = outcomes.current_rollups(connection, event_ids)
+    groups: dict[tuple[str, str], list[Taken]] = defaultdict(list)
+    for one in taken:
+        groups[one.event_id, one.rubric_id].append(one)
+    fresh = [
+        revision
+        for (event_id, rubric_id), runs in sorted(groups.items())
+        if (
+            revision := _next_rollup(
+                runs,
+                known[_latest(runs).rubric_version],
+                standing.get((event_id, rubric_id)),
+                workflows[event_id],
+                now,
+            )
+        )
+    ]
+    fresh += [_emptied(old, now) for key, old in standing.items() if key not in groups and old.runs]
+    if not fresh:
+        return
+    first = outcomes.take_positions(connection, "rollup", len(fresh))
+    for place, revision in enumerate(fresh):
+        revision.position = first + place
+    outcomes.append_rollups(connection, fresh)
+    _signal_from_judges(connection, fresh, known, now)
+
+
+def _latest(runs: Sequence[Taken]) -> Taken:
+    return max(runs, key=lambda run: (run.started_at, run.run_id))
+
+
+def _next_rollup(
+    runs: Sequence[Taken], rubric: Rubric, standing: Rollup | None, workflow: str, now: datetime
+) -> Rollup | None:
+    """The event's next revision under a rubric, or None where nothing changed."""
+    said = roll_up(
+        rubric.rollup, [standing_of(run, rubric.verdict) for run in runs], thresholds=rubric.verdict, k=rubric.k
+    )
+    probabilities = {run.probability for run in runs}
+    revision = Rollup(
+        **said.__dict__,
+        event_id=runs[0].event_id,
+        rubric_id=runs[0].rubric_id,
+        revision=standing.revision + 1 if standing else 1,
+        position=0,
+        workflow=workflow,
+        rubric_version=rubric.version,
+        fingerprints=sorted({v.fingerprint for run in runs for _, _, v in run.judgements if v and v.fingerprint}),
+        probability=probabilities.pop() if len(probabilities) == 1 else None,
+        decided_at=now,
+    )
+    if standing is not None and _says(standing) == _says(revision):
+        return None
+    return revision
+
+
+def _says(rollup: Rollup) -> tuple[object, ...]:
+    return (
+        *(getattr(rollup, name) for name in RollupVerdict.model_fields),
+        rollup.rubric_version,
+        rollup.fingerprints,
+        rollup.probability,
+    )
+
+
+def _emptied(old: Rollup, now: datetime) -> Rollup:
+    """The revision of a rollup none of whose runs is judged under the rubric any more."""
+    said = RollupVerdict(rule=old.rule, verdict=VerdictLabel.UNKNOWN)
+    kept = old.model_dump(exclude=set(RollupVerdict.model_fields))
+    return Rollup(**{**kept, **said.__dict__, "revision": old.revision + 1, "decided_at": now, "current": True})
+
+
+def standing_of(run: Taken, thresholds: Thresholds) -> RunStanding:
+    """Where one run stands: judged once every judgement has ended and one has a verdict."""
+    if any(state in (JudgementState.DUE, JudgementState.LEASED) for state, _, _ in run.judgements):
+        return RunStanding(run.run_id, run.started_at, "waiting", None, None, None)
+    verdicts = [verdict for _, _, verdict in run.judgements if verdict is not None]
+    if not verdicts:
+        reasons = [str(reason) for _, reason, _ in run.judgements if reason is not None]
+        return RunStanding(
+            run.run_id,
+            run.started_at,
+            "not_evaluable" if reasons else "waiting",
+            None,
+            None,
+            min(reasons, default=None),
+        )
+    opinions = [Opinion(VerdictLabel(one.verdict), one.score, one.judge, one.repeat) for one in verdicts]
+    verdict, score = combine(opinions, thresholds)
+    critical = sum(RESTS_ON_CRITICAL in one.flags for one in verdicts) * 2 > len(verdicts)
+    return RunStanding(run.run_id, run.started_at, "judged", verdict, score, None, critical_failed=critical)
+
+
+def _signal_from_judges(
+    connection: Connection, rollups: Sequence[Rollup], rubrics: Mapping[str, Rubric], now: datetime
+) -> None:
+    """Append what outcome rubrics now say of their events, where it differs from what they said last."""
+    speaking = [
+        one for one in rollups if one.rubric_version in rubrics and rubrics[one.rubric_version].role == "outcome"
+    ]
+    if not speaking:
+        return
+    event_ids = {one.event_id for one in speaking}
+    signals = outcomes.signals_of_events(connection, event_ids)
+    fresh = [
+        signal
+        for one in speaking
+        if (signal := _next_signal(one, rubrics[one.rubric_version], signals[one.event_id], now))
+    ]
+    outcomes.append_signals(connection, fresh)
+    for signal in fresh:
+        signals[signal.event_id].append(signal)
+    resolve_events(connection, {signal.event_id for signal in fresh}, signals, now)
+
+
+def _next_signal(rollup: Rollup, rubric: Rubric, before: Sequence[Signal], now: datetime) -> Signal | None:
+    said = judge_signal(rollup, rubric) or (FinalOutcome.PENDING, OutcomeType.PENDING)
+    origin = f"rubric {rubric.id}"
+    last = [one for one in before if one.source == SignalSource.JUDGE and one.origin == origin]
+    stood = (last[-1].outcome, last[-1].outcome_type) if last else (FinalOutcome.PENDING, OutcomeType.PENDING)
+    if stood == said:
+        return None
+    reference = f"{rollup.event_id}/{rubric.id}/{rollup.revision}"
+    return Signal(
+        signal_id=signal_id(SignalSource.JUDGE, origin, reference),
+        event_id=rollup.event_id,
+        source=SignalSource.JUDGE,
+        outcome=said[0],
+        outcome_type=said[1],
+        reason=f"{rollup.rule}: {rollup.verdict}, {rollup.judged} of {rollup.runs} runs judged",
+        origin=origin,
+        reference=reference,
+        occurred_at=now,
+        recorded_at=now,
+        reported_by="adjudge",
+        facts={"rubric_version": rollup.rubric_version, "rollup_revision": rollup.revision, "score": rollup.score},
+    )
+
+
+def signal_id(source: SignalSource, origin: str, reference: str) -> str:
+    """The same origin and reference are the same signal, however often it is reported."""
+    return sha256("\x1f".join((source, origin, reference)).encode()).hexdigest()[:32]
+
+
+def resolve_events(
+    connection: Connection, event_ids: Collection[str], signals: Mapping[str, Sequence[Signal]], now: datetime
+) -> None:
+    """Bring the outcomes of these events up to date; their rows are held by the caller's transaction."""
+    if not event_ids:
+        return
+    workflows = lock_events(connection, event_ids)
+    standing = outcomes.current_outcomes(connection, event_ids)
+    fresh = []
+    for event_id in sorted(event_ids):
+        resolution = resolve(signals[event_id])
+        before = standing.get(event_id)
+        if _same(before or Resolution(), resolution):
+            continue
+        fresh.append(
+            Outcome(
+                **resolution.__dict__,
+                event_id=event_id,
+                revision=before.revision + 1 if before else 1,
+                position=0,
+                workflow=workflows[event_id],
+                decided_at=now,
+            )
+        )
+    if fresh:
+        first = outcomes.take_positions(connection, "outcome", len(fresh))
+        for place, revision in enumerate(fresh):
+            revision.position = first + place
+        outcomes.append_outcomes(connection, fresh)
+
+
+def _same(before: Resolution, after: Resolution) -> bool:
+    return all(getattr(before, name) == getattr(after, name) for name in Resolution.model_fields)

@@ -1,0 +1,59 @@
+"""API keys by their hash, and the audit trail."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from evaluator.model.api_key import ApiKey, AuditEntry
+from evaluator.store.database import as_row, table_of
+from evaluator.store.tables import ApiKeyRow, AuditEntryRow
+
+_key, _audit = table_of(ApiKeyRow), table_of(AuditEntryRow)
+
+
+def add_key(connection: Connection, key: ApiKey) -> None:
+    """Keep a new key."""
+    connection.execute(_key.insert(), as_row(key))
+
+
+def find_key(connection: Connection, key_hash: str) -> ApiKey | None:
+    """The active key with this hash, or None."""
+    row = (
+        connection.execute(select(_key).where(_key.c.key_hash == key_hash, _key.c.revoked_at.is_(None)))
+        .mappings()
+        .one_or_none()
+    )
+    return None if row is None else ApiKey.model_validate(dict(row))
+
+
+def list_keys(connection: Connection) -> list[ApiKey]:
+    """Every key, revoked ones too, oldest first."""
+    return [
+        ApiKey.model_validate(dict(row))
+        for row in connection.execute(select(_key).order_by(_key.c.created_at)).mappings()
+    ]
+
+
+def revoke_key(connection: Connection, hint: str, now: datetime) -> int:
+    """Revoke the active keys that begin so; how many."""
+    return connection.execute(
+        update(_key).where(_key.c.hint == hint, _key.c.revoked_at.is_(None)).values(revoked_at=now)
+    ).rowcount
+
+
+def audit(
+    connection: Connection, *, actor: str, act: str, subject: str, detail: dict[str, Any] | None = None
+) -> None:
+    """Record a privileged act in the transaction that does it."""
+    row = as_row(AuditEntry(actor=actor, act=act, subject=subject, detail=detail or {}))
+    row.pop("audit_id")
+    connection.execute(_audit.insert(), row)
+
+
+def audit_trail(connection: Connection, *, limit: int = 100) -> list[AuditEntry]:
+    """The last privileged acts, newest first."""
+    rows = connection.execute(select(_audit).order_by(_audit.c.audit_id.desc()).limit(limit)).mappings()
+    return [AuditEntry.model_validate(dict(row)) for row in rows]

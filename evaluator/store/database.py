@@ -1,0 +1,183 @@
+"""The database: one code path for one SQLite file and for PostgreSQL."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import orjson
+from sqlalchemy import Connection as Connection  # given on: outside the store it is a type, never SQL
+from sqlalchemy import Engine, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlmodel import SQLModel
+
+from evaluator.errors import Misconfigured
+
+SQLITE_PRAGMAS = (
+    "PRAGMA page_size=16384",
+    "PRAGMA auto_vacuum=INCREMENTAL",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA busy_timeout=30000",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA cache_size=-8000",
+    "PRAGMA temp_store=MEMORY",
+)
+
+_RETRY_SECONDS = 60.0
+_TRANSIENT_STATES = {"40001", "40P01", "57P01", "57P02", "57P03", "53300"}
+
+T = TypeVar("T")
+
+
+class Database:
+    """An engine and the ways to read and write through it.
+
+    Writes on SQLite take turns in this process before they ask for the file's lock: a lock handed
+    over wakes the next writer at once, SQLite's own waiting sleeps up to 100 ms.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+        self.url = url
+        self.engine = open_engine(url, pool_size=pool_size)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._writer = self.engine.execution_options(write=True)
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection on one consistent snapshot where the store has one."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One write transaction: committed at the end, rolled back on any error."""
+        if self.is_sqlite:
+            with self._turn, self._writer.begin() as connection:
+                yield connection
+        else:
+            with self._writer.begin() as connection:
+                yield connection
+
+    def transact(self, act: Callable[[Connection], T], *, patience_seconds: float = _RETRY_SECONDS) -> T:
+        """Run `act` in one write transaction, again from its start while the database is away or in conflict.
+
+        Raises what `act` raised when that is no such condition, or when patience ends.
+        """
+        deadline = time.monotonic() + patience_seconds
+        delay = 0.05
+        while True:
+            try:
+                with self.write() as connection:
+                    return act(connection)
+            except DBAPIError as error:
+                if not passes_by_itself(error) or time.monotonic() + delay > deadline:
+                    raise
+            time.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries, no secret
+            delay = min(delay * 2, 2.0)
+
+    def lock_for_all(self, connection: Connection, name: str) -> None:
+        """Hold a fleet-wide lock until the transaction ends; SQLite's write transaction is one already."""
+        if not self.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"adjudge:{name}"})
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def passes_by_itself(error: DBAPIError) -> bool:
+    """Whether the same transaction may succeed later: lost connection, restart, deadlock, busy file."""
+    if error.connection_invalidated or isinstance(error, InterfaceError):
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    if state in _TRANSIENT_STATES:
+        return True
+    if isinstance(error, OperationalError):
+        words = str(error.orig).lower()
+        return state is None and any(
+            sign in words
+            for sign in (
+                "locked",
+                "busy",
+                "connection",
+                "server closed",
+                "starting up",
+                "shutting down",
+                "terminat",
+            )
+        )
+    return False
+
+
+def open_engine(url: str, *, pool_size: int = 20, always_immediate: bool = False) -> Engine:
+    """An engine with this project's pragmas and JSON; `always_immediate` takes SQLite's lock at every begin."""
+    parsed = make_url(url)
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value, default=str).decode(),
+        "json_deserializer": orjson.loads,
+    }
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.database and parsed.database != ":memory:":
+            _make_folder(Path(parsed.database).parent)
+        engine = create_engine(
+            parsed,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            connect_args={"check_same_thread": False},
+            **options,
+        )
+        event.listen(engine, "connect", _set_pragmas)
+        event.listen(engine, "begin", _begin_immediate if always_immediate else _begin)
+        return engine
+    return create_engine(parsed, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, **options)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(
+            f"The data folder {folder} cannot be made: {error.strerror}.", hint="Set ADJUDGE_DATA_DIR to another."
+        ) from error
+
+
+def _set_pragmas(dbapi_connection: Any, _record: object) -> None:
+    dbapi_connection.isolation_level = None  # the driver's own BEGIN comes too late and is never IMMEDIATE
+    cursor = dbapi_connection.cursor()
+    for pragma in SQLITE_PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def insert_into(connection: Connection, table: Table) -> Any:
+    """The dialect's INSERT, which knows ON CONFLICT; Any because the two dialects share no type."""
+    build = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return build(table)
+
+
+def table_of(row: type[SQLModel]) -> Table:
+    """The table behind a row class."""
+    return cast(Table, row.__table__)  # type: ignore[attr-defined]  # SQLModel does not declare it
+
+
+def as_row(value: SQLModel) -> dict[str, Any]:
+    """A shape's fields as one row for a bulk insert; nothing is validated or converted again."""
+    return dict(value.__dict__)

@@ -1,0 +1,291 @@
+"""Rollups, signals and outcomes: append-only revisions, each with a place in its feed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import Connection, and_, select, tuple_, update
+
+from evaluator.model.judgement import Judgement, JudgementState, NotEvaluable
+from evaluator.model.outcome import Outcome, Signal
+from evaluator.model.rollup import Rollup
+from evaluator.model.verdict import Verdict
+from evaluator.store.database import as_row, insert_into, table_of
+from evaluator.store.tables import (
+    EventRow,
+    FeedRow,
+    JudgementRow,
+    OutcomeRow,
+    RollupRow,
+    RunRow,
+    SampleRow,
+    SignalRow,
+    VerdictRow,
+)
+
+_rollup, _signal, _outcome = table_of(RollupRow), table_of(SignalRow), table_of(OutcomeRow)
+_feed, _verdict, _judgement = table_of(FeedRow), table_of(VerdictRow), table_of(JudgementRow)
+_sample, _run, _event = table_of(SampleRow), table_of(RunRow), table_of(EventRow)
+
+FeedName = Literal["rollup", "outcome"]
+
+
+def take_positions(connection: Connection, feed: FeedName, count: int) -> int:
+    """Reserve `count` places at the end of a feed; the first of them.
+
+    The row stays locked until the transaction ends, so places are given out in commit order, and
+    a transaction that is rolled back leaves no gap.
+    """
+    connection.execute(insert_into(connection, _feed).on_conflict_do_nothing(), {"feed": feed, "position": 0})
+    last = connection.execute(
+        update(_feed)
+        .where(_feed.c.feed == feed)
+        .values(position=_feed.c.position + count)
+        .returning(_feed.c.position)
+    ).scalar_one()
+    return int(last) - count + 1
+
+
+def current_rollups(connection: Connection, event_ids: Collection[str]) -> dict[tuple[str, str], Rollup]:
+    """(event, rubric) → the rollup in force."""
+    rows = connection.execute(
+        select(_rollup).where(_rollup.c.event_id.in_(event_ids), _rollup.c.current)
+    ).mappings()
+    return {(row["event_id"], row["rubric_id"]): Rollup.model_validate(dict(row)) for row in rows}
+
+
+def append_rollups(connection: Connection, rollups: Sequence[Rollup]) -> None:
+    """Add revisions and put those they replace out of force."""
+    if rollups:
+        keys = [(one.event_id, one.rubric_id) for one in rollups]
+        connection.execute(
+            update(_rollup)
+            .where(_rollup.c.current, tuple_(_rollup.c.event_id, _rollup.c.rubric_id).in_(keys))
+            .values(current=False)
+        )
+        connection.execute(_rollup.insert(), [as_row(one) for one in rollups])
+
+
+def signals_of_events(connection: Connection, event_ids: Collection[str]) -> dict[str, list[Signal]]:
+    """Event id → its signals, oldest first."""
+    rows = connection.execute(
+        select(_signal)
+        .where(_signal.c.event_id.in_(event_ids))
+        .order_by(_signal.c.recorded_at, _signal.c.signal_id)
+    ).mappings()
+    signals: dict[str, list[Signal]] = {event_id: [] for event_id in event_ids}
+    for row in rows:
+        signals[row["event_id"]].append(Signal.model_validate(dict(row)))
+    return signals
+
+
+def append_signals(connection: Connection, signals: Sequence[Signal]) -> None:
+    """Add evidence; a signal that is known already stays as it is."""
+    if signals:
+        connection.execute(
+            insert_into(connection, _signal).on_conflict_do_nothing(), [as_row(signal) for signal in signals]
+        )
+
+
+def find_signal(connection: Connection, signal_id: str) -> Signal | None:
+    """The signal of this id, or None."""
+    row = connection.execute(select(_signal).where(_signal.c.signal_id == signal_id)).mappings().one_or_none()
+    return None if row is None else Signal.model_validate(dict(row))
+
+
+def current_outcomes(connection: Connection, event_ids: Collection[str]) -> dict[str, Outcome]:
+    """Event id → the outcome in force; an event that never had evidence has none."""
+    rows = connection.execute(
+        select(_outcome).where(_outcome.c.event_id.in_(event_ids), _outcome.c.current)
+    ).mappings()
+    return {row["event_id"]: Outcome.model_validate(dict(row)) for row in rows}
+
+
+def append_outcomes(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    """Add revisions and put those they replace out of force."""
+    if outcomes:
+        connection.execute(
+            update(_outcome)
+            .where(_outcome.c.current, _outcome.c.event_id.in_([one.event_id for one in outcomes]))
+            .values(current=False)
+        )
+        connection.execute(_outcome.insert(), [as_row(one) for one in outcomes])
+
+
+class Taken:
+    """One run taken for judging under a rubric, with the judgements in force and their verdicts."""
+
+    __slots__ = ("event_id", "judgements", "probability", "rubric_id", "rubric_version", "run_id", "started_at")
+
+    def __init__(
+        self,
+        run_id: str,
+        event_id: str,
+        rubric_id: str,
+        rubric_version: str,
+        probability: float,
+        started_at: datetime,
+    ) -> None:
+        self.run_id = run_id
+        self.event_id = event_id
+        self.rubric_id = rubric_id
+        self.rubric_version = rubric_version
+        self.probability = probability
+        self.started_at = started_at
+        self.judgements: list[tuple[JudgementState, NotEvaluable | None, Verdict | None]] = []
+
+
+def taken_runs(connection: Connection, event_ids: Collection[str]) -> list[Taken]:
+    """What the rollups of these events rest on, per run and rubric, under the version last sampled."""
+    taken: dict[tuple[str, str], Taken] = {}
+    samples = connection.execute(
+        select(_sample, _run.c.started_at)
+        .join(_run, _run.c.run_id == _sample.c.run_id)
+        .where(_sample.c.event_id.in_(event_ids), _sample.c.taken)
+        .order_by(_sample.c.decided_at)
+    )
+    for row in samples:
+        taken[row.run_id, row.rubric_id] = Taken(
+            row.run_id, row.event_id, row.rubric_id, row.rubric_version, row.probability, row.started_at
+        )
+    for judged in connection.execute(_judged(event_ids)).mappings():
+        run = taken.get((judged["run_id"], judged["rubric_id"]))
+        if run is not None and run.rubric_version == judged["rubric_version"]:
+            run.judgements.append(_standing(dict(judged)))
+    return list(taken.values())
+
+
+_JUDGED_COLUMNS = (
+    _verdict.c.verdict, _verdict.c.score, _verdict.c.judge, _verdict.c.repeat,
+    _verdict.c.fingerprint, _verdict.c.flags, _verdict.c.verdict_id,
+)  # fmt: skip
+
+
+def _judged(event_ids: Collection[str]):  # type: ignore[no-untyped-def]  # a SELECT has no short name
+    return (
+        select(
+            _judgement.c.run_id,
+            _judgement.c.rubric_id,
+            _judgement.c.rubric_version,
+            _judgement.c.event_id,
+            _judgement.c.state,
+            _judgement.c.reason,
+            *_JUDGED_COLUMNS,
+        )
+        .join(_verdict, _verdict.c.judgement_id == _judgement.c.judgement_id, isouter=True)
+        .where(_judgement.c.event_id.in_(event_ids), _judgement.c.state != JudgementState.SUPERSEDED)
+    )
+
+
+def _standing(row: dict[str, object]) -> tuple[JudgementState, NotEvaluable | None, Verdict | None]:
+    state = JudgementState(str(row.pop("state")))
+    reason = row.pop("reason")
+    verdict = Verdict.model_construct(**row) if row["verdict_id"] is not None else None  # type: ignore[arg-type]
+    return state, None if reason is None else NotEvaluable(str(reason)), verdict
+
+
+def verdicts_of_event(connection: Connection, event_id: str) -> list[tuple[Judgement | None, Verdict]]:
+    """Every verdict about an event with its judgement (None for a person's), oldest first."""
+    verdicts = connection.execute(
+        select(_verdict).where(_verdict.c.event_id == event_id).order_by(_verdict.c.created_at)
+    ).mappings()
+    judgements = {
+        row["judgement_id"]: Judgement.model_validate(dict(row))
+        for row in connection.execute(select(_judgement).where(_judgement.c.event_id == event_id)).mappings()
+    }
+    return [(judgements.get(row["judgement_id"]), Verdict.model_validate(dict(row))) for row in verdicts]
+
+
+def revisions_of_event(connection: Connection, event_id: str) -> tuple[list[Rollup], list[Outcome]]:
+    """All rollup and outcome revisions of an event, oldest first."""
+    rollups = connection.execute(
+        select(_rollup).where(_rollup.c.event_id == event_id).order_by(_rollup.c.position)
+    ).mappings()
+    outcomes = connection.execute(
+        select(_outcome).where(_outcome.c.event_id == event_id).order_by(_outcome.c.position)
+    ).mappings()
+    return [Rollup.model_validate(dict(row)) for row in rollups], [
+        Outcome.model_validate(dict(row)) for row in outcomes
+    ]
+
+
+def feed_head(connection: Connection, feed: FeedName) -> int:
+    """The last committed position of a feed, 0 where it is empty."""
+    head = connection.execute(select(_feed.c.position).where(_feed.c.feed == feed)).scalar_one_or_none()
+    return 0 if head is None else int(head)
+
+
+def rollups_after(
+    connection: Connection,
+    after: int,
+    *,
+    upto: int,
+    limit: int,
+    workflow: str | None = None,
+    rubric_id: str | None = None,
+    settled_before: datetime | None = None,
+) -> list[Rollup]:
+    """Rollup revisions with after < position ≤ upto in feed order.
+
+    With `settled_before`, only those decided before it that still stand.
+    """
+    query = select(_rollup).where(_rollup.c.position > after, _rollup.c.position <= upto)
+    if workflow is not None:
+        query = query.where(_rollup.c.workflow == workflow)
+    if rubric_id is not None:
+        query = query.where(_rollup.c.rubric_id == rubric_id)
+    if settled_before is not None:
+        query = query.where(and_(_rollup.c.decided_at < settled_before, _rollup.c.current))
+    rows = connection.execute(query.order_by(_rollup.c.position).limit(limit)).mappings()
+    return [Rollup.model_validate(dict(row)) for row in rows]
+
+
+def outcomes_after(
+    connection: Connection,
+    after: int,
+    *,
+    upto: int,
+    limit: int,
+    workflow: str | None = None,
+    decided_by: str | None = None,
+    final_outcome: str | None = None,
+    settled_before: datetime | None = None,
+) -> list[Outcome]:
+    """Outcome revisions with after < position ≤ upto in feed order; filters as for rollups."""
+    query = select(_outcome).where(_outcome.c.position > after, _outcome.c.position <= upto)
+    for column, wanted in (
+        (_outcome.c.workflow, workflow),
+        (_outcome.c.decided_by, decided_by),
+        (_outcome.c.final_outcome, final_outcome),
+    ):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if settled_before is not None:
+        query = query.where(and_(_outcome.c.decided_at < settled_before, _outcome.c.current))
+    rows = connection.execute(query.order_by(_outcome.c.position).limit(limit)).mappings()
+    return [Outcome.model_validate(dict(row)) for row in rows]
+
+
+def last_settled_position(connection: Connection, feed: FeedName, settled_before: datetime) -> int:
+    """The last position decided before a time: how far a feed of settled revisions has been read."""
+    table = _rollup if feed == "rollup" else _outcome
+    found = connection.execute(
+        select(table.c.position)
+        .where(table.c.decided_at < settled_before)
+        .order_by(table.c.position.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return 0 if found is None else int(found)
+
+
+def overview(connection: Connection, *, limit: int) -> list[tuple[str, str, Outcome | None]]:
+    """Events with most recent activity first: id, workflow, outcome in force."""
+    events = connection.execute(
+        select(_event.c.event_id, _event.c.workflow)
+        .order_by(_event.c.last_activity_at.desc(), _event.c.event_id)
+        .limit(limit)
+    ).all()
+    outcomes = current_outcomes(connection, [row.event_id for row in events])
+    return [(row.event_id, row.workflow, outcomes.get(row.event_id)) for row in events]

@@ -1,0 +1,70 @@
+"""Packed JSON: how attributes and bodies lie in the database.
+
+The first byte names the codec: 0 is plain JSON, n ≥ 1 is zstd with dictionary number n.
+A retrained dictionary gets the next number and the old file stays, so old rows remain readable.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+import zstandard
+
+_DICTIONARIES = {1: "packing.zdict"}
+_WRITTEN = 1
+_PLAIN_PREFIX = b"\x00"
+_WRITTEN_PREFIX = bytes([_WRITTEN])
+_LEVEL = 3
+_SMALLEST_COMPRESSED = 48
+"""Below this many bytes the zstd frame is larger than what it saves."""
+
+_local = threading.local()
+
+
+def pack(value: Any) -> bytes:
+    """A JSON value as compressed bytes; NaN and infinities become null."""
+    return pack_json(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))
+
+
+def pack_json(text: bytes) -> bytes:
+    """JSON text, already serialised, as compressed bytes."""
+    if len(text) < _SMALLEST_COMPRESSED:
+        return _PLAIN_PREFIX + text
+    try:
+        compressor: zstandard.ZstdCompressor = _local.compressor
+    except AttributeError:
+        compressor = _local.compressor = zstandard.ZstdCompressor(
+            level=_LEVEL, dict_data=_dictionary(_WRITTEN), write_checksum=False
+        )
+    return _WRITTEN_PREFIX + compressor.compress(text)
+
+
+def unpack(data: bytes) -> Any:
+    """The JSON value that was packed; raises ValueError for bytes of an unknown codec."""
+    return orjson.loads(unpack_json(data))
+
+
+def unpack_json(data: bytes) -> bytes:
+    """The JSON text that was packed; raises ValueError for bytes of an unknown codec."""
+    codec = data[0] if data else -1
+    if codec == 0:
+        return data[1:]
+    if codec not in _DICTIONARIES:
+        raise ValueError(f"packed with codec {codec}; this version reads 0 and {sorted(_DICTIONARIES)}")
+    decompressors: dict[int, zstandard.ZstdDecompressor] = _local.__dict__.setdefault("decompressors", {})
+    decompressor = decompressors.get(codec)
+    if decompressor is None:
+        decompressor = decompressors[codec] = zstandard.ZstdDecompressor(dict_data=_dictionary(codec))
+    return decompressor.decompress(data[1:])
+
+
+@cache
+def _dictionary(number: int) -> zstandard.ZstdCompressionDict:
+    dictionary = zstandard.ZstdCompressionDict((Path(__file__).parent / _DICTIONARIES[number]).read_bytes())
+    if number == _WRITTEN:
+        dictionary.precompute_compress(level=_LEVEL)
+    return dictionary

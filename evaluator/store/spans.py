@@ -1,0 +1,126 @@
+"""Spans, their content and logs as they arrived, and what of them waits to be assembled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, or_, select, tuple_, update
+
+from evaluator.store.database import insert_into, table_of
+from evaluator.store.tables import ArrivalRow, SpanContentRow, SpanLogRow, SpanRow
+
+_span, _content, _log = table_of(SpanRow), table_of(SpanContentRow), table_of(SpanLogRow)
+_arrival = table_of(ArrivalRow)
+
+ArrivalKey = tuple[str, str, str]
+"""trace_id, run_id, event_id; the latter two empty where the spans do not say."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Everything stored of some traces, and the arrivals it answers."""
+
+    spans: Sequence[Row[Any]]
+    contents: dict[tuple[str, str], bytes]
+    logs: Sequence[Row[Any]]
+    arrivals: Sequence[Row[Any]]
+
+
+def store_spans(
+    connection: Connection,
+    *,
+    spans: list[dict[str, Any]],
+    contents: list[dict[str, Any]],
+    logs: list[dict[str, Any]],
+    arrivals: Iterable[ArrivalKey],
+    now_us: int,
+) -> None:
+    """Insert what came in; what is there already stays as it is, so a second delivery changes nothing."""
+    for table, rows in ((_span, spans), (_content, contents), (_log, logs)):
+        if rows:
+            connection.execute(insert_into(connection, table).on_conflict_do_nothing(), rows)
+    touched = [
+        {
+            "trace_id": trace,
+            "run_id": run,
+            "event_id": event,
+            "dirty": True,
+            "version": 0,
+            "last_arrival_us": now_us,
+        }
+        for trace, run, event in sorted(arrivals)
+    ]
+    if touched:
+        statement = insert_into(connection, _arrival)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["trace_id", "run_id", "event_id"],
+                set_={
+                    "dirty": True,
+                    "version": _arrival.c.version + 1,
+                    "last_arrival_us": statement.excluded.last_arrival_us,
+                },
+            ),
+            touched,
+        )
+
+
+def dirty_traces(connection: Connection, *, limit: int, event_id: str | None = None) -> list[str]:
+    """Traces with spans that no run shows yet, oldest first; of one event where named."""
+    query = select(_arrival.c.trace_id).where(_arrival.c.dirty).order_by(_arrival.c.last_arrival_us).limit(limit)
+    if event_id is not None:
+        of_event = select(_arrival.c.trace_id).where(_arrival.c.event_id == event_id)
+        query = query.where(or_(_arrival.c.event_id == event_id, _arrival.c.trace_id.in_(of_event)))
+    return list(dict.fromkeys(connection.execute(query).scalars()))
+
+
+def load_traces(connection: Connection, trace_ids: Sequence[str], *, max_traces: int = 500) -> Arrived:
+    """All that is stored of these traces and of every trace that shares a run with them."""
+    arrivals = _related_arrivals(connection, set(trace_ids), max_traces)
+    traces = {row.trace_id for row in arrivals} | set(trace_ids)
+    spans = connection.execute(select(_span).where(_span.c.trace_id.in_(traces))).all()
+    contents = connection.execute(select(_content).where(_content.c.trace_id.in_(traces))).all()
+    logs = connection.execute(select(_log).where(_log.c.trace_id.in_(traces))).all()
+    return Arrived(spans, {(row.trace_id, row.span_id): row.body for row in contents}, logs, arrivals)
+
+
+def _related_arrivals(connection: Connection, traces: set[str], max_traces: int) -> Sequence[Row[Any]]:
+    rows = connection.execute(select(_arrival).where(_arrival.c.trace_id.in_(traces))).all()
+    while True:
+        runs = {row.run_id for row in rows} - {""}
+        known = {row.trace_id for row in rows}
+        wider = connection.execute(
+            select(_arrival).where(or_(_arrival.c.run_id.in_(runs), _arrival.c.trace_id.in_(known)))
+        ).all()
+        if len(wider) == len(rows) or len({row.trace_id for row in wider}) > max_traces:
+            return wider
+        rows = wider
+
+
+def mark_assembled(connection: Connection, arrivals: Sequence[Row[Any]]) -> None:
+    """Take arrivals off the list, except those that something joined since they were read."""
+    by_version: dict[int, list[tuple[str, str, str]]] = {}
+    for row in arrivals:
+        if row.dirty:
+            by_version.setdefault(row.version, []).append((row.trace_id, row.run_id, row.event_id))
+    for version, keys in by_version.items():
+        connection.execute(
+            update(_arrival)
+            .where(
+                tuple_(_arrival.c.trace_id, _arrival.c.run_id, _arrival.c.event_id).in_(keys),
+                _arrival.c.version == version,
+            )
+            .values(dirty=False)
+        )
+
+
+def spans_of_runs(connection: Connection, run_ids: Sequence[str], trace_ids: Sequence[str]) -> Sequence[Row[Any]]:
+    """Span rows of these runs, for an event's story; times in nanoseconds."""
+    return connection.execute(
+        select(_span)
+        .where(or_(_span.c.run_id.in_(run_ids), _span.c.trace_id.in_(trace_ids)))
+        .order_by(_span.c.start_ns)
+        .limit(2000)
+    ).all()

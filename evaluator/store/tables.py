@@ -1,0 +1,134 @@
+"""The tables: each extends its shape in `model/` and adds only what a database needs."""
+
+from __future__ import annotations
+
+from sqlalchemy import Index, text
+from sqlmodel import BigInteger, Field, LargeBinary, SQLModel
+
+from evaluator.model.api_key import ApiKey, AuditEntry
+from evaluator.model.event import Event
+from evaluator.model.judgement import Judgement
+from evaluator.model.operation import Failure, JudgePause, Spend, WorkerBeat
+from evaluator.model.outcome import Outcome, Signal
+from evaluator.model.rollup import Rollup
+from evaluator.model.rubric import RubricVersion
+from evaluator.model.run import Run
+from evaluator.model.sample import Sample
+from evaluator.model.span import Arrival, Span, SpanContent, SpanLog
+from evaluator.model.verdict import Verdict
+
+
+class EventRow(Event, table=True):
+    __tablename__ = "event"
+
+
+class RunRow(Run, table=True):
+    __tablename__ = "run"
+    __table_args__ = (
+        Index(
+            "ix_run_open",
+            "last_arrival_at",
+            sqlite_where=text("state = 'open'"),
+            postgresql_where=text("state = 'open'"),
+        ),
+    )
+
+
+class CaptureRow(SQLModel, table=True):
+    """A run's capture, packed."""
+
+    __tablename__ = "capture"
+    run_id: str = Field(primary_key=True)
+    body: bytes = Field(sa_type=LargeBinary)
+
+
+class SpanRow(Span, table=True):
+    __tablename__ = "span"
+
+
+class SpanContentRow(SpanContent, table=True):
+    __tablename__ = "span_content"
+
+
+class SpanLogRow(SpanLog, table=True):
+    __tablename__ = "span_log"
+
+
+class ArrivalRow(Arrival, table=True):
+    __tablename__ = "arrival"
+    __table_args__ = (
+        Index("ix_arrival_run", "run_id"),
+        Index("ix_arrival_event", "event_id"),
+        Index(
+            "ix_arrival_dirty",
+            "last_arrival_us",
+            sqlite_where=text("dirty"),
+            postgresql_where=text("dirty"),
+        ),
+    )
+
+
+class RubricVersionRow(RubricVersion, table=True):
+    __tablename__ = "rubric_version"
+
+
+class SampleRow(Sample, table=True):
+    __tablename__ = "sample"
+
+
+class JudgementRow(Judgement, table=True):
+    __tablename__ = "judgement"
+    __table_args__ = (
+        Index("ix_judgement_queue", "state", "provider", "rubric_id", "due_at"),
+        Index("ix_judgement_lease", "lease_token"),
+        Index("ix_judgement_provider_leased", "provider", "leased_at"),
+    )
+
+
+class VerdictRow(Verdict, table=True):
+    __tablename__ = "verdict"
+    __table_args__ = (Index("ix_verdict_cache", "content_hash", "fingerprint", "repeat"),)
+
+
+class RollupRow(Rollup, table=True):
+    __tablename__ = "rollup"
+
+
+class SignalRow(Signal, table=True):
+    __tablename__ = "signal"
+
+
+class OutcomeRow(Outcome, table=True):
+    __tablename__ = "outcome"
+
+
+class FeedRow(SQLModel, table=True):
+    """The last position given out in a feed; taken under a row lock, so positions follow commits."""
+
+    __tablename__ = "feed"
+    feed: str = Field(primary_key=True)
+    position: int = Field(default=0, sa_type=BigInteger)
+
+
+class SpendRow(Spend, table=True):
+    __tablename__ = "spend"
+
+
+class JudgePauseRow(JudgePause, table=True):
+    __tablename__ = "judge_pause"
+
+
+class WorkerBeatRow(WorkerBeat, table=True):
+    __tablename__ = "worker_beat"
+
+
+class FailureRow(Failure, table=True):
+    __tablename__ = "failure"
+
+
+class ApiKeyRow(ApiKey, table=True):
+    __tablename__ = "api_key"
+
+
+class AuditEntryRow(AuditEntry, table=True):
+    __tablename__ = "audit_entry"
