@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Collection
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from evaluator.model.api_key import ApiKey, AuditEntry
+from evaluator.model.api_key import ApiKey, AuditEntry, Scope
 from evaluator.store.database import as_row, table_of
 from evaluator.store.tables import ApiKeyRow, AuditEntryRow
 
 _key, _audit = table_of(ApiKeyRow), table_of(AuditEntryRow)
 
+HINT_LENGTH = 12
+"""Characters of a key that tell it from others; the other 35 stay unknown."""
+
 
 def add_key(connection: Connection, key: ApiKey) -> None:
     """Keep a new key."""
     connection.execute(_key.insert(), as_row(key))
+
+
+def hash_of(key: str) -> str:
+    """What is stored of a key: SHA-256 hex; a key is 256 random bits, so no salt or slow hash is needed."""
+    return sha256(key.encode()).hexdigest()
+
+
+def issue_key(connection: Connection, *, name: str, scopes: Collection[Scope], actor: str) -> tuple[str, ApiKey]:
+    """Make a key and keep its hash; the key itself is to be shown once and is not stored."""
+    key = f"adj_{secrets.token_urlsafe(32)}"
+    stored = ApiKey(key_hash=hash_of(key), name=name, hint=key[:HINT_LENGTH], scopes=sorted(scopes))
+    add_key(connection, stored)
+    audit(
+        connection,
+        actor=actor,
+        act="create_key",
+        subject=stored.hint,
+        detail={"name": name, "scopes": stored.scopes},
+    )
+    return key, stored
 
 
 def find_key(connection: Connection, key_hash: str) -> ApiKey | None:

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import SQLModel
 
 from evaluator.errors import Misconfigured
@@ -118,10 +119,18 @@ def passes_by_itself(error: DBAPIError) -> bool:
     return False
 
 
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that the database is out of reach or too busy for now."""
+    if isinstance(error, DBAPIError):
+        return passes_by_itself(error)
+    return isinstance(error, PoolTimeout)
+
+
 def open_engine(url: str, *, pool_size: int = 20, always_immediate: bool = False) -> Engine:
     """An engine with this project's pragmas and JSON; `always_immediate` takes SQLite's lock at every begin."""
     parsed = make_url(url)
     options: dict[str, Any] = {
+        "hide_parameters": True,  # they hold captured content, which error texts and logs must not
         "json_serializer": lambda value: orjson.dumps(value, default=str).decode(),
         "json_deserializer": orjson.loads,
     }

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, and_, select, tuple_, update
+from sqlalchemy import Connection, and_, func, select, tuple_, update
 
 from evaluator.model.judgement import Judgement, JudgementState, NotEvaluable
 from evaluator.model.outcome import Outcome, Signal
@@ -269,15 +269,15 @@ def outcomes_after(
 
 
 def last_settled_position(connection: Connection, feed: FeedName, settled_before: datetime) -> int:
-    """The last position decided before a time: how far a feed of settled revisions has been read."""
+    """The last position up to which everything was decided before a time; how far a settled feed has been read.
+
+    Places follow commits and times are taken before them, so a later place may be of an earlier time.
+    """
     table = _rollup if feed == "rollup" else _outcome
-    found = connection.execute(
-        select(table.c.position)
-        .where(table.c.decided_at < settled_before)
-        .order_by(table.c.position.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-    return 0 if found is None else int(found)
+    unsettled = connection.execute(
+        select(func.min(table.c.position)).where(table.c.decided_at >= settled_before)
+    ).scalar_one()
+    return feed_head(connection, feed) if unsettled is None else int(unsettled) - 1
 
 
 def overview(connection: Connection, *, limit: int) -> list[tuple[str, str, Outcome | None]]:
