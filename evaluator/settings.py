@@ -78,7 +78,8 @@ class Settings(BaseSettings):
     )
 
     lease_seconds: Annotated[float, Field(ge=2)] = Field(
-        default=300, description="How long a worker holds judgements; after that they are due again."
+        default=60,
+        description="How long a worker that has gone silent keeps its judgements; then they are due again.",
     )
     idle_timeout_seconds: Annotated[float, Field(ge=0.1)] = Field(
         default=300,

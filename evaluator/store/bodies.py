@@ -49,11 +49,15 @@ class Bodies:
         obstore.put(self._store, f"{name[:2]}/{name}", packed)
         return POINTER + name.encode()
 
-    def open(self, kept: bytes) -> Any:
-        """The value behind what a row keeps."""
+    def fetch(self, kept: bytes) -> bytes:
+        """The packed body behind what a row keeps."""
         if kept[:1] != POINTER:
-            return unpack(kept)
+            return kept
         import obstore
 
         name = kept[1:].decode()
-        return unpack(bytes(obstore.get(self._store, f"{name[:2]}/{name}").bytes()))
+        return bytes(obstore.get(self._store, f"{name[:2]}/{name}").bytes())
+
+    def open(self, kept: bytes) -> Any:
+        """The value behind what a row keeps."""
+        return unpack(self.fetch(kept))

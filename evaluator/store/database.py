@@ -126,8 +126,12 @@ def is_away(error: BaseException) -> bool:
     return isinstance(error, PoolTimeout)
 
 
-def open_engine(url: str, *, pool_size: int = 20, always_immediate: bool = False) -> Engine:
-    """An engine with this project's pragmas and JSON; `always_immediate` takes SQLite's lock at every begin."""
+def open_engine(url: str, *, pool_size: int = 20, driver_begins: bool = False) -> Engine:
+    """An engine with this project's pragmas and JSON.
+
+    `driver_begins` leaves SQLite's BEGIN IMMEDIATE to the driver, before the first write, as the
+    dispatching engine's own tables want it.
+    """
     parsed = make_url(url)
     options: dict[str, Any] = {
         "hide_parameters": True,  # they hold captured content, which error texts and logs must not
@@ -145,7 +149,10 @@ def open_engine(url: str, *, pool_size: int = 20, always_immediate: bool = False
             **options,
         )
         event.listen(engine, "connect", _set_pragmas)
-        event.listen(engine, "begin", _begin_immediate if always_immediate else _begin)
+        if driver_begins:
+            event.listen(engine, "connect", _let_driver_begin)
+        else:
+            event.listen(engine, "begin", _begin)
         return engine
     return create_engine(parsed, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, **options)
 
@@ -172,8 +179,8 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _let_driver_begin(dbapi_connection: Any, _record: object) -> None:
+    dbapi_connection.isolation_level = "IMMEDIATE"
 
 
 def insert_into(connection: Connection, table: Table) -> Any:

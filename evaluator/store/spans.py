@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select, tuple_, update
 
+from evaluator.model.span import SpanLog
+from evaluator.store.bodies import Bodies
 from evaluator.store.database import insert_into, table_of
 from evaluator.store.tables import ArrivalRow, SpanContentRow, SpanLogRow, SpanRow
 
@@ -24,7 +26,7 @@ class Arrived:
 
     spans: Sequence[Row[Any]]
     contents: dict[tuple[str, str], bytes]
-    logs: Sequence[Row[Any]]
+    logs: Sequence[SpanLog]
     arrivals: Sequence[Row[Any]]
 
 
@@ -72,18 +74,25 @@ def dirty_traces(connection: Connection, *, limit: int, event_id: str | None = N
     query = select(_arrival.c.trace_id).where(_arrival.c.dirty).order_by(_arrival.c.last_arrival_us).limit(limit)
     if event_id is not None:
         of_event = select(_arrival.c.trace_id).where(_arrival.c.event_id == event_id)
-        query = query.where(or_(_arrival.c.event_id == event_id, _arrival.c.trace_id.in_(of_event)))
+        query = query.where(or_(_arrival.c.trace_id == event_id, _arrival.c.trace_id.in_(of_event)))
     return list(dict.fromkeys(connection.execute(query).scalars()))
 
 
-def load_traces(connection: Connection, trace_ids: Sequence[str], *, max_traces: int = 500) -> Arrived:
-    """All that is stored of these traces and of every trace that shares a run with them."""
+def load_traces(
+    connection: Connection, trace_ids: Sequence[str], bodies: Bodies, *, max_traces: int = 500
+) -> Arrived:
+    """All that is stored of these traces and of every trace that shares a run with them; bodies as packed."""
     arrivals = _related_arrivals(connection, set(trace_ids), max_traces)
     traces = {row.trace_id for row in arrivals} | set(trace_ids)
     spans = connection.execute(select(_span).where(_span.c.trace_id.in_(traces))).all()
     contents = connection.execute(select(_content).where(_content.c.trace_id.in_(traces))).all()
-    logs = connection.execute(select(_log).where(_log.c.trace_id.in_(traces))).all()
-    return Arrived(spans, {(row.trace_id, row.span_id): row.body for row in contents}, logs, arrivals)
+    logs = connection.execute(select(_log).where(_log.c.trace_id.in_(traces))).mappings()
+    return Arrived(
+        spans,
+        {(row.trace_id, row.span_id): bodies.fetch(row.body) for row in contents},
+        [SpanLog.model_construct(**{**row, "body": bodies.fetch(row["body"])}) for row in logs],
+        arrivals,
+    )
 
 
 def _related_arrivals(connection: Connection, traces: set[str], max_traces: int) -> Sequence[Row[Any]]:

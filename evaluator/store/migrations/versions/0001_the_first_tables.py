@@ -119,6 +119,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.String(), nullable=True),
         sa.Column("draw", sa.Float(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("leases", sa.Integer(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.Column("lease_token", sa.String(), nullable=True),
         sa.Column("leased_at", sa.BigInteger(), nullable=True),
@@ -131,8 +132,8 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_judgement_event_id"), ["event_id"], unique=False)
         batch_op.create_index("ix_judgement_lease", ["lease_token"], unique=False)
         batch_op.create_index("ix_judgement_provider_leased", ["provider", "leased_at"], unique=False)
+        batch_op.create_index("ix_judgement_queue", ["state", "provider", "rubric_id", "due_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_judgement_run_id"), ["run_id"], unique=False)
-        batch_op.create_index("ix_judgement_state_due", ["state", "due_at"], unique=False)
 
     op.create_table(
         "outcome",
@@ -310,7 +311,6 @@ def upgrade() -> None:
         "spend",
         sa.Column("rubric_id", sa.String(), nullable=False),
         sa.Column("day", sa.String(), nullable=False),
-        sa.Column("reserved_usd", sa.BigInteger(), nullable=False),
         sa.Column("settled_usd", sa.BigInteger(), nullable=False),
         sa.Column("unpriced_calls", sa.Integer(), nullable=False),
         sa.Column("calls", sa.Integer(), nullable=False),
@@ -394,8 +394,8 @@ def downgrade() -> None:
     op.drop_table("rollup")
     op.drop_table("outcome")
     with op.batch_alter_table("judgement", schema=None) as batch_op:
-        batch_op.drop_index("ix_judgement_state_due")
         batch_op.drop_index(batch_op.f("ix_judgement_run_id"))
+        batch_op.drop_index("ix_judgement_queue")
         batch_op.drop_index("ix_judgement_provider_leased")
         batch_op.drop_index("ix_judgement_lease")
         batch_op.drop_index(batch_op.f("ix_judgement_event_id"))

@@ -1,0 +1,202 @@
+"""The engine: ticks once a second fleet-wide, hands batches to workers, has them judged.
+
+DBOS dispatches and no more; the truth is in our own tables, so whatever a crash leaves behind is
+healed by leases that run out. Three verbs: every_tick, enqueue, handle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dbos import DBOS, DBOSConfig
+from dbos import DBOSPortableJSONSerializer as PortableJson
+
+from evaluator import pipeline
+from evaluator.batches import BatchRunner
+from evaluator.deployment import Deployment
+from evaluator.dispatch import BATCH_SIZE
+from evaluator.errors import Misconfigured
+from evaluator.model.columns import utc_now
+from evaluator.pipeline import Batch
+from evaluator.store import judgements as queue
+from evaluator.store import operations
+from evaluator.store.database import open_engine
+
+log = logging.getLogger(__name__)
+
+APPLICATION_VERSION = "1"
+"""Pinned: DBOS would hash the source, and work queued before a deploy would never be taken up."""
+QUEUE = "judge"
+TICK = "* * * * * *"
+ASSEMBLY_SECONDS = 0.6
+"""How long one tick may assemble runs before it hands out judgements."""
+BEAT_SECONDS = 5.0
+FINISHED_KEPT = timedelta(minutes=2)
+STALLED_KEPT = timedelta(hours=1)
+
+_ours: Engine | None = None
+"""DBOS is one to a process, and so is the engine; workflows find it here."""
+
+
+class Engine:
+    """A worker: started in the service's own process or alone, any number on PostgreSQL, one on SQLite."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._runner = BatchRunner(deployment)
+        self._ending = threading.Event()
+        self._ticking = threading.Lock()
+        self._lock_file: int | None = None
+
+    def start(self) -> None:
+        """Begin to tick and to judge; returns at once."""
+        global _ours
+        database = self.deployment.database
+        if database.is_sqlite:
+            self._be_the_only_worker()
+        _ours = self
+        _quiet()
+        DBOS(config=self._config())
+        DBOS.launch()
+        concurrency = self.deployment.settings.judge_concurrency
+        DBOS.register_queue(
+            QUEUE,
+            worker_concurrency=max(8, 3 * -(-concurrency // BATCH_SIZE)),
+            polling_interval_sec=0.2,
+            on_conflict="always_update",
+        )
+        DBOS.apply_schedules([{"schedule_name": "tick", "workflow_fn": tick, "schedule": TICK}])
+        threading.Thread(target=self._beat, name="adjudge-beat", daemon=True).start()
+
+    def _config(self) -> DBOSConfig:
+        database = self.deployment.database
+        return {
+            "name": "adjudge",
+            "system_database_url": database.url,
+            "system_database_engine": open_engine(database.url, pool_size=20, driver_begins=True),
+            "application_version": APPLICATION_VERSION,
+            "executor_id": self.worker,
+            "serializer": PortableJson(),
+            "enable_otlp": False,
+            "log_level": "ERROR",
+            "scheduler_polling_interval_sec": 1.0,
+        }
+
+    def stop(self, *, patience_seconds: int = 20) -> None:
+        """End in order: what is being judged may finish, the rest is due again at once."""
+        global _ours
+        self._ending.set()
+        self._runner.take_no_more()
+        DBOS.destroy(workflow_completion_timeout_sec=patience_seconds)
+        self._runner.release()
+        _ours = None
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+
+    def tick(self) -> None:
+        """Assemble what arrived, close what went idle, hand out what is due."""
+        if self._ending.is_set() or not self._ticking.acquire(blocking=False):
+            return
+        try:
+            deadline = time.monotonic() + ASSEMBLY_SECONDS
+            while pipeline.assemble_runs(self.deployment) and time.monotonic() < deadline:
+                pass
+            now = utc_now()
+            pipeline.close_idle_runs(self.deployment, now)
+            for batch in pipeline.hand_out(self.deployment, now):
+                DBOS.enqueue_workflow(QUEUE, judge_batch, list(batch.ids), batch.token, batch.provider, batch.slots)
+            if now.second == 0:
+                self._purge(now)
+        finally:
+            self._ticking.release()
+
+    async def handle(self, batch: Batch) -> int:
+        """Judge one batch."""
+        return await self._runner.run(batch)
+
+    def note_failure(self, kind: str, error: BaseException) -> None:
+        """Make an error that no stage expected visible; its text stays in the log, it may hold content."""
+        log.exception("%s failed", kind, exc_info=error)
+        detail = f"{type(error).__name__}; the server's log has the rest"
+        self.deployment.database.transact(
+            lambda connection: operations.record_failure(connection, stage="engine", kind=kind, detail=detail)
+        )
+
+    def _beat(self) -> None:
+        while not self._ending.is_set():
+            try:
+                self.deployment.database.transact(
+                    lambda connection: operations.beat(connection, self.worker, utc_now()), patience_seconds=600
+                )
+            except Exception:  # a beat that fails must not end the beating
+                log.exception("The worker's sign of life could not be written")
+            self._ending.wait(BEAT_SECONDS)
+
+    def _be_the_only_worker(self) -> None:
+        """Hold the data folder's worker lock; what an earlier worker held is due again at once."""
+        import fcntl
+
+        path = self.deployment.settings.data_dir / "worker.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock_file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Misconfigured(
+                f"Another worker already judges from {self.deployment.settings.data_dir}; SQLite takes one.",
+                hint="Stop it, or set ADJUDGE_DATABASE_URL to PostgreSQL for several workers.",
+            ) from error
+        self.deployment.database.transact(lambda connection: queue.release_all(connection, utc_now()))
+
+    def _purge(self, now: datetime) -> None:
+        """Drop the engine's rows of finished work, and of work whose worker is gone."""
+        for statuses, kept in ((["SUCCESS", "ERROR", "CANCELLED"], FINISHED_KEPT), (["PENDING"], STALLED_KEPT)):
+            old = DBOS.list_workflows(
+                status=statuses,
+                end_time=(now - kept).astimezone(UTC).isoformat(),
+                limit=2000,
+                load_input=False,
+                load_output=False,
+            )
+            if old:
+                DBOS.delete_workflows([workflow.workflow_id for workflow in old])
+        self.deployment.database.transact(
+            lambda connection: operations.forget_workers(connection, seen_before=now - timedelta(days=1))
+        )
+
+
+@DBOS.workflow(name="tick")
+def tick(_scheduled: datetime, _context: Any) -> None:
+    """One tick; an error in it is shown and the next tick tries again."""
+    if _ours is None:
+        return
+    try:
+        _ours.tick()
+    except Exception as error:  # noqa: BLE001 - the worker's edge: shown, then tried again
+        _ours.note_failure("tick", error)
+
+
+@DBOS.workflow(name="judge_batch")
+async def judge_batch(ids: list[str], token: str, provider: str, slots: int) -> int:
+    """One batch; what an error leaves under lease is due again when the lease runs out."""
+    if _ours is None:
+        return 0
+    try:
+        return await _ours.handle(Batch(tuple(ids), token, provider, slots))
+    except Exception as error:  # noqa: BLE001 - the worker's edge: shown, then tried again
+        await asyncio.to_thread(_ours.note_failure, "judge_batch", error)
+        return 0
+
+
+def _quiet() -> None:
+    for name in ("dbos", "apscheduler"):
+        logging.getLogger(name).setLevel(logging.ERROR)

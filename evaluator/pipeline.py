@@ -1,0 +1,306 @@
+"""The whole way: capture → sample → judge → verdict → rollup → resolve → feed. One function per stage.
+
+Each stage is one transaction, safe to repeat: what arrives late, twice or out of order loses and
+doubles nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from evaluator import dispatch
+from evaluator.capture.assembly import AssembledRun, assemble
+from evaluator.capture.otlp import LogBatch, SpanBatch
+from evaluator.capture.price_table import price_of_call
+from evaluator.capture.span_facts import log_facts, span_facts
+from evaluator.deployment import Deployment
+from evaluator.enrolment import enrol_events
+from evaluator.errors import Conflict
+from evaluator.model.columns import utc_now
+from evaluator.model.local_judge import LOCAL_PROVIDER
+from evaluator.model.outcome import Outcome, Signal
+from evaluator.model.run import ClosedBy, Run, RunState
+from evaluator.settlement import resolve_events, roll_up_events
+from evaluator.store import judgements as queue
+from evaluator.store import operations, outcomes, runs, spans
+from evaluator.store.api_keys import audit
+from evaluator.store.database import Connection
+from evaluator.store.judgements import Settlement
+
+TRACES_AT_ONCE = 50
+WORKER_SILENCE = timedelta(seconds=15)
+"""A worker that has said nothing for this long does not count as alive."""
+MOST_LEASES = 50
+"""Workers that may be lost over one judgement before it is given up."""
+
+
+# capture: OTLP → spans, stored before the sender is told so
+
+
+def capture_spans(deployment: Deployment, batch: SpanBatch) -> None:
+    """Store a request's spans; committed when this returns."""
+    for content in batch.contents:
+        content["body"] = deployment.bodies.place(content["body"])
+    deployment.database.transact(
+        lambda connection: spans.store_spans(
+            connection,
+            spans=batch.spans,
+            contents=batch.contents,
+            logs=[],
+            arrivals=batch.arrivals,
+            now_us=time.time_ns() // 1000,
+        ),
+        patience_seconds=10,
+    )
+
+
+def capture_logs(deployment: Deployment, batch: LogBatch) -> None:
+    """Store a request's log records that belong to spans; committed when this returns."""
+    for log in batch.logs:
+        log["body"] = deployment.bodies.place(log["body"])
+    deployment.database.transact(
+        lambda connection: spans.store_spans(
+            connection,
+            spans=[],
+            contents=[],
+            logs=batch.logs,
+            arrivals=batch.arrivals,
+            now_us=time.time_ns() // 1000,
+        ),
+        patience_seconds=10,
+    )
+
+
+# capture: spans → runs
+
+
+def assemble_runs(deployment: Deployment, *, event_id: str | None = None, limit: int = TRACES_AT_ONCE) -> int:
+    """Assemble runs from traces that something new came to, and enrol those that are ready; how many traces.
+
+    With `event_id`, only what belongs to that event: a reader never sees less than was acknowledged.
+    """
+    return deployment.database.transact(lambda connection: _assemble(connection, deployment, event_id, limit))
+
+
+def _assemble(connection: Connection, deployment: Deployment, event_id: str | None, limit: int) -> int:
+    traces = spans.dirty_traces(connection, limit=limit, event_id=event_id)
+    if not traces:
+        return 0
+    deployment.database.lock_for_all(connection, "assemble")
+    now = utc_now()
+    arrived = spans.load_traces(connection, traces, deployment.bodies)
+    assembled = assemble(
+        [span_facts(row, arrived.contents.get((row.trace_id, row.span_id))) for row in arrived.spans],
+        [log_facts(row) for row in arrived.logs],
+        now=now,
+        price=price_of_call,
+    )
+    store_runs(connection, deployment, assembled, now)
+    spans.mark_assembled(connection, arrived.arrivals)
+    return len(traces)
+
+
+def store_runs(
+    connection: Connection, deployment: Deployment, assembled: Sequence[AssembledRun], now: datetime
+) -> None:
+    """Write runs as they now are and enrol the events of those that are ready and changed."""
+    known = runs.load_runs(connection, [one.run.run_id for one in assembled])
+    changed = [
+        (_as_closed(one.run, known.get(one.run.run_id)), one.capture)
+        for one in assembled
+        if _differs(one.run, known.get(one.run.run_id))
+    ]
+    runs.store_runs(connection, changed, deployment.bodies)
+    ready = {run.event_id for run, _ in changed if run.state == RunState.READY}
+    enrol_events(connection, deployment, ready, now)
+
+
+def _as_closed(run: Run, before: Run | None) -> Run:
+    """A run that idled out stays ready when a late child comes; its root may still come."""
+    if run.state == RunState.OPEN and before is not None and before.state == RunState.READY:
+        run.state, run.closed_by = RunState.READY, ClosedBy.IDLE_TIMEOUT
+    return run
+
+
+_NOT_FACTS = {"last_arrival_at", "assembled_at", "state", "closed_by"}
+
+
+def _differs(run: Run, before: Run | None) -> bool:
+    if before is None or (run.state == RunState.READY and before.closed_by != run.closed_by):
+        return True
+    return any(getattr(run, name) != getattr(before, name) for name in Run.model_fields if name not in _NOT_FACTS)
+
+
+def close_idle_runs(deployment: Deployment, now: datetime) -> int:
+    """Make ready the runs whose root never came; how many."""
+
+    def act(connection: Connection) -> int:
+        before = now - timedelta(seconds=deployment.settings.idle_timeout_seconds)
+        closed = runs.close_idle_runs(connection, before=before, limit=500)
+        enrol_events(connection, deployment, {run.event_id for run in closed}, now)
+        return len(closed)
+
+    return deployment.database.transact(act)
+
+
+# capture: runs reported whole
+
+
+def report_runs(deployment: Deployment, reported: Sequence[AssembledRun]) -> None:
+    """Store runs that came as JSON and enrol them; committed when this returns."""
+    now = utc_now()
+    deployment.database.transact(lambda connection: store_runs(connection, deployment, reported, now))
+
+
+# judge: due judgements → batches under lease
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Judgements handed to one worker under one lease."""
+
+    ids: tuple[str, ...]
+    token: str
+    provider: str
+    slots: int
+    """Calls to the provider that one worker may have open at once."""
+
+
+def hand_out(deployment: Deployment, now: datetime) -> list[Batch]:
+    """Lease what may be judged now, within concurrency, rate and budgets; fair between rubrics."""
+    return deployment.database.transact(lambda connection: _hand_out(connection, deployment, now))
+
+
+def _hand_out(connection: Connection, deployment: Deployment, now: datetime) -> list[Batch]:
+    settings = deployment.settings
+    queue.take_up_held_back(connection, now)
+    unsettled = queue.expire_leases(connection, now, most_leases=MOST_LEASES)
+    loads = queue.provider_loads(connection, now)
+    workers = max(1, operations.live_workers(connection, seen_after=now - WORKER_SILENCE))
+    batches: list[Batch] = []
+    for provider, waiting in queue.waiting_by_provider(connection, now).items():
+        concurrency = concurrency_of(provider, deployment)
+        room = dispatch.allowance(
+            loads.get(provider, dispatch.ProviderLoad()),
+            concurrency=concurrency,
+            calls_per_minute=settings.judge_calls_per_minute,
+        )
+        slots = max(1, concurrency // workers)
+        for rubric_id, share in dispatch.fair_shares(waiting, room).items():
+            token = secrets.token_hex(8)
+            leased, held_back = _lease_share(connection, deployment, provider, rubric_id, share, token, now)
+            unsettled += held_back
+            batches += [
+                Batch(tuple(leased[start : start + dispatch.BATCH_SIZE]), token, provider, slots)
+                for start in range(0, len(leased), dispatch.BATCH_SIZE)
+            ]
+    if unsettled:
+        roll_up_events(connection, set(unsettled), {}, now)
+    return batches
+
+
+def concurrency_of(provider: str, deployment: Deployment) -> int:
+    """Calls to a provider at a time, all workers together; the local server has one slot."""
+    return 1 if provider == LOCAL_PROVIDER else deployment.settings.judge_concurrency
+
+
+def _lease_share(
+    connection: Connection,
+    deployment: Deployment,
+    provider: str,
+    rubric_id: str,
+    share: int,
+    token: str,
+    now: datetime,
+) -> tuple[list[str], list[str]]:
+    """Lease one rubric's share as far as its budget for the day pays; also the events whose work it holds back."""
+    budget = next((one.budget for one in deployment.shelf.rubrics if one.id == rubric_id), None)
+    if budget is not None:
+        spent = queue.spent_today(connection, rubric_id, now)
+        estimate = queue.cost_estimate(connection, rubric_id)
+        leased = queue.leased_of_rubric(connection, rubric_id)
+        if not leased and dispatch.is_exhausted(budget=budget.usd_per_day, spent=spent, estimate=estimate):
+            return [], queue.hold_back(connection, rubric_id, now)
+        share = dispatch.affordable(
+            budget=budget.usd_per_day, spent=spent, leased=leased, estimate=estimate, wanted=share
+        )
+    if not share:
+        return [], []
+    ids = queue.lease(
+        connection,
+        provider=provider,
+        rubric_id=rubric_id,
+        limit=share,
+        token=token,
+        now=now,
+        until=now + timedelta(seconds=deployment.settings.lease_seconds),
+        at_random=budget is not None,
+    )
+    return ids, []
+
+
+# judge → verdict → rollup → resolve: one transaction
+
+
+def settle(deployment: Deployment, settlements: Sequence[Settlement]) -> None:
+    """Write how judgements ended, with the rollups, signals and outcomes that follow from them."""
+    events = sorted({one.judgement.event_id for one in settlements})
+    rubrics = deployment.rubric_versions({one.judgement.rubric_version for one in settlements})
+
+    def act(connection: Connection) -> None:
+        now = utc_now()
+        runs.lock_events(connection, events)
+        written = queue.settle(connection, settlements, now)
+        ended = {one.judgement.event_id for one in written if one.retry_at is None}
+        if ended:
+            roll_up_events(connection, ended, rubrics, now)
+
+    deployment.database.transact(act, patience_seconds=300)
+
+
+# resolve: a system of record speaks
+
+
+def report_signal(deployment: Deployment, signal: Signal, *, actor: str) -> Outcome | None:
+    """Take a signal in and resolve its event again; the outcome then in force.
+
+    The same origin and reference with the same content is the same signal: nothing changes. With other
+    content it is a Conflict: what was reported is amended only by a new signal.
+    """
+
+    def act(connection: Connection) -> Outcome | None:
+        now = utc_now()
+        before = outcomes.find_signal(connection, signal.signal_id)
+        if before is not None and _reported(before) != _reported(signal):
+            raise Conflict(
+                f"Signal {signal.reference!r} from {signal.origin!r} was reported with other content on "
+                f"{before.recorded_at:%Y-%m-%d %H:%M:%S} UTC.",
+                hint="Report a new signal with its own reference; the newest decides.",
+            )
+        if before is None:
+            runs.ensure_event(connection, signal.event_id, now)
+            signal.recorded_at = now
+            outcomes.append_signals(connection, [signal])
+            audit(
+                connection,
+                actor=actor,
+                act="report_signal",
+                subject=signal.event_id,
+                detail={"signal_id": signal.signal_id, "outcome": signal.outcome, "origin": signal.origin},
+            )
+            known = outcomes.signals_of_events(connection, [signal.event_id])
+            resolve_events(connection, {signal.event_id}, known, now)
+        return outcomes.current_outcomes(connection, [signal.event_id]).get(signal.event_id)
+
+    return deployment.database.transact(act, patience_seconds=10)
+
+
+_REPORTED = ("event_id", "outcome", "outcome_type", "value_amount", "value_currency", "reason", "occurred_at")
+
+
+def _reported(signal: Signal) -> tuple[object, ...]:
+    return tuple(getattr(signal, name) for name in _REPORTED)
