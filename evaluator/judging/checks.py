@@ -42,6 +42,8 @@ def run_check(criterion: Criterion, content: Mapping[str, Any]) -> CriterionVerd
         if content.get(criterion.of) is None:
             raise _CannotCheck(f"There is no {criterion.of} to check.")
         passed, reasoning = check(content[criterion.of], criterion, content)
+    except RecursionError:
+        return _verdict(criterion, CriterionLabel.UNKNOWN, note=f"{criterion.of} is nested too deep to check.")
     except _CannotCheck as problem:
         return _verdict(criterion, CriterionLabel.UNKNOWN, note=str(problem))
     return _verdict(criterion, CriterionLabel.PASS if passed else CriterionLabel.FAIL, reasoning=reasoning)

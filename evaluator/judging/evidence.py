@@ -37,8 +37,8 @@ def check_evidence(
     """
     if not any(answer.evidence for answer in answers):
         return tuple(answers)
-    content = "\x00".join(map(normalised, texts))
-    rubric = "\x00".join(map(normalised, instructions))
+    content = normalised("\x00".join(texts))
+    rubric = normalised("\x00".join(instructions))
     return tuple(_checked(answer, content, rubric) for answer in answers)
 
 

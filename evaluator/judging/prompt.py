@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from evaluator.judging.shown import show
+from evaluator.judging.shown import clean, show
 from evaluator.model.columns import canonical_json
 from evaluator.model.rubric import Criterion, Rubric
 from evaluator.model.verdict import CriterionLabel
@@ -124,5 +125,9 @@ def _bytes(content: Mapping[str, Any]) -> bytes:
     try:
         return canonical_json(dict(content))
     except TypeError:
-        # orjson refuses lone surrogates, whole numbers beyond 64 bits and very deep nesting
-        return repr(content).encode("utf-8", "backslashreplace")
+        # orjson refuses lone surrogates, whole numbers beyond 64 bits and deep nesting
+        pass
+    try:
+        return json.dumps(content, sort_keys=True, default=str).encode()
+    except RecursionError:
+        return json.dumps(clean(content), sort_keys=True).encode()

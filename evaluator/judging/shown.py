@@ -26,6 +26,7 @@ _ROLE_MARK = re.compile(
 """Openings of chat-template tokens: servers that tokenise the whole prompt would read them as roles."""
 
 _DEEPEST = 16
+_AROUND_AN_ITEM = len('"", ')
 _SMALLEST_SHARE = 200
 """Below this many characters a piece says nothing; the list is then cut as one text."""
 
@@ -48,7 +49,7 @@ def show(content: Mapping[str, Any], max_chars: int) -> Shown:
     Each name gets a fair share of the limit; what is longer loses its middle. Markers of chat templates are
     written as JSON escapes, so that no server takes them for a role.
     """
-    values = {name: _clean(value) for name, value in content.items()}
+    values = {name: clean(value) for name, value in content.items()}
     sizes = [_size(value) for value in values.values()]
     cut = sum(sizes) > max_chars
     if cut:
@@ -90,6 +91,8 @@ def _fit(value: Any, limit: int) -> Any:
         shares = fair_shares([_size(each) for each in value], limit)
         if max(shares) >= _SMALLEST_SHARE:
             return [_fit(each, share) for each, share in zip(value, shares, strict=True)]
+        if all(isinstance(each, str) for each in value):
+            return cut_middle(" | ".join(value), limit)
     return cut_middle(_json(value), limit)
 
 
@@ -97,14 +100,14 @@ def _size(value: Any) -> int:
     if isinstance(value, str):
         return len(value)
     if isinstance(value, list):
-        return sum(map(_size, value))
+        return sum(map(_size, value)) + _AROUND_AN_ITEM * len(value)
     return len(_json(value))
 
 
-def _clean(value: Any, depth: int = 0) -> Any:
+def clean(value: Any, depth: int = 0) -> Any:
+    """The value as plain JSON: no invisible characters, keys sorted, nested no deeper than 16."""
     if isinstance(value, str):
-        text = _INVISIBLE.sub("", value)
-        return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+        return _visible(value)
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
@@ -112,10 +115,16 @@ def _clean(value: Any, depth: int = 0) -> Any:
     if depth == _DEEPEST:
         return "[nested too deep to show]"
     if isinstance(value, Mapping):
-        return {_clean(str(key)): _clean(value[key], depth + 1) for key in sorted(value, key=str)}
+        return {clean(str(key)): clean(value[key], depth + 1) for key in sorted(value, key=str)}
     if isinstance(value, list | tuple):
-        return [_clean(each, depth + 1) for each in value]
-    return _clean(str(value))
+        return [clean(each, depth + 1) for each in value]
+    return clean(str(value))
+
+
+def _visible(text: str) -> str:
+    if text.isascii():
+        return text if text.isprintable() else _INVISIBLE.sub("", text)
+    return _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
 
 
 def _texts(value: Any) -> list[str]:
@@ -134,5 +143,4 @@ def _leaves(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+_json = json.JSONEncoder(ensure_ascii=False).encode
