@@ -1,0 +1,176 @@
+"""Rubric files: YAML text → Rubric, or every problem of the file at its line and column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from evaluator.marked_yaml import MAX_BYTES, Node, place, read_marked, too_large
+from evaluator.model.columns import canonical_json
+from evaluator.model.rubric import Role, Rubric
+from evaluator.rubric_fields import field_problems
+from evaluator.rubric_problems import RubricProblem, RubricProblems
+from evaluator.rubric_rules import rule_problems
+
+__all__ = [
+    "LoadedRubric",
+    "RubricFolder",
+    "RubricProblem",
+    "RubricProblems",
+    "read_folder",
+    "read_rubric",
+    "version_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRubric:
+    """A rubric, the text it was read from, and where that stands."""
+
+    rubric: Rubric
+    source: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RubricFolder:
+    """What a folder of rubric files holds: the rubrics that may be used, and what is wrong with the rest."""
+
+    loaded: tuple[LoadedRubric, ...] = ()
+    problems: tuple[RubricProblem, ...] = ()
+
+
+def read_rubric(text: str, *, name: str = "<text>") -> Rubric:
+    """The rubric a YAML text describes, its version set.
+
+    Raises RubricProblems with everything that is wrong with it; `name` stands in them as the file's.
+    """
+    return _read(text, name)[0]
+
+
+def _read(text: str, name: str) -> tuple[Rubric, Node]:
+    root, problems = read_marked(text, name)
+    if not isinstance(root.value, dict):
+        message, allowed = "the file is no rubric", "a mapping with id, title and criteria"
+        problem = RubricProblem(name, root.line, root.column, "", message, root.described(), allowed)
+        raise RubricProblems([*problems, problem])
+    rubric, written = None, root.plain()
+    if written.pop("version", root) is not root:
+        key = root.entries["version"][0]
+        message, allowed = "there is no such key", "nothing: the version follows from the content"
+        problems.append(RubricProblem(name, key.line, key.column, "version", message, "'version'", allowed))
+    try:
+        rubric = Rubric.model_validate_json(canonical_json(written), strict=True)
+    except ValidationError as error:
+        problems += field_problems(error, root, name)
+    problems += rule_problems(root, name)
+    if problems or rubric is None:
+        raise RubricProblems(_one_per_place(problems))
+    return rubric.model_copy(update={"version": version_of(rubric)}), root
+
+
+def _one_per_place(problems: list[RubricProblem]) -> list[RubricProblem]:
+    """The first problem of each field at each place: what a field is comes before what it has to go with."""
+    kept: dict[tuple[int, int, str], RubricProblem] = {}
+    for problem in problems:
+        kept.setdefault((problem.line, problem.column, problem.field), problem)
+    return list(kept.values())
+
+
+def version_of(rubric: Rubric) -> str:
+    """The first 16 hex digits of the SHA-256 of what the rubric means: equal meaning, equal version.
+
+    Comments, order of keys, spacing and the spelling of a number do not count; each word does.
+    """
+    return sha256(canonical_json(_meaning(rubric.model_dump(exclude={"version"})))).hexdigest()[:16]
+
+
+def _meaning(value: Any) -> Any:
+    match value:
+        case dict():
+            return {str(key): _meaning(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_meaning(each) for each in value]
+        case Decimal():
+            return _meaning(float(value))
+        case float() if value.is_integer() and abs(value) < 2**53:
+            return int(value)
+        case _:
+            return value
+
+
+def read_folder(folder: Path) -> RubricFolder:
+    """Every *.yaml and *.yml of a folder, without its subfolders, in order of name.
+
+    A broken file never hides the others. Of two files with the same id, or of two outcome rubrics for the same
+    workflow, the first stands and the second is a problem.
+    """
+    if not folder.is_dir():
+        message = "there is no such folder; create it, or set ADJUDGE_RUBRICS_DIR to the folder of rubric files"
+        return RubricFolder(problems=(RubricProblem(str(folder), 1, 1, "", message),))
+    loaded: list[LoadedRubric] = []
+    problems: list[RubricProblem] = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in (".yaml", ".yml") or path.name.startswith(".") or not path.is_file():
+            continue
+        try:
+            source = _text_of(path)
+            rubric, root = _read(source, str(path))
+        except RubricProblems as error:
+            problems += error.problems
+            continue
+        clashes = list(_clashes(rubric, root, str(path), loaded))
+        problems += clashes
+        if not clashes:
+            loaded.append(LoadedRubric(rubric, source, path))
+    return RubricFolder(tuple(loaded), tuple(problems))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise RubricProblems([too_large(size, str(path))])
+        raw = path.read_bytes()
+    except OSError as error:
+        problem = RubricProblem(
+            str(path), 1, 1, "", f"the file cannot be read: {error.strerror or 'no reason given'}"
+        )
+        raise RubricProblems([problem]) from None
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        line, column = place(raw[: error.start].decode(), error.start)
+        found = f"byte 0x{raw[error.start]:02X}"
+        problem = RubricProblem(str(path), line, column, "", "the file is not text in UTF-8", found, "UTF-8")
+        raise RubricProblems([problem]) from None
+
+
+def _clashes(rubric: Rubric, root: Node, file: str, loaded: list[LoadedRubric]) -> Iterator[RubricProblem]:
+    node = root["id"] or root
+    problem = RubricProblem(file, node.line, node.column, "id", "", f"'{rubric.id}'", "an id of its own")
+    for other in loaded:
+        if other.rubric.id == rubric.id:
+            yield replace(problem, message=f"{other.path} has this id already; this file is not used")
+        elif shared := _shared_workflows(rubric, other.rubric):
+            role = root["role"] or node
+            message = f"{other.path} decides the outcome of {shared} already; this file is not used"
+            allowed = "one outcome rubric per workflow: name other workflows, or role: quality"
+            yield RubricProblem(file, role.line, role.column, "role", message, "outcome", allowed)
+
+
+def _shared_workflows(one: Rubric, other: Rubric) -> str:
+    """The workflows whose outcome both rubrics would decide, as text; empty where there is none."""
+    if one.role is not Role.OUTCOME or other.role is not Role.OUTCOME:
+        return ""
+    ours, theirs = one.applies_to.workflow, other.applies_to.workflow
+    if not ours or not theirs:
+        return ", ".join(ours or theirs) or "every workflow"
+    folded = {name.casefold() for name in theirs}
+    return ", ".join(name for name in ours if name.casefold() in folded)
