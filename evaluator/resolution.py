@@ -23,12 +23,13 @@ _STRONGEST_FIRST = (SignalSource.SOR, SignalSource.HUMAN, SignalSource.JUDGE)
 def resolve(signals: Sequence[Signal]) -> Resolution:
     """What all signals of one event resolve to, whatever their order and however often each is given.
 
-    Within a source the newest speaks for it, by when it occurred, then by when it was recorded. Where the newest is
-    pending, the source has taken back what it said and the next one decides.
+    Within a source the newest standing signal decides, by when it occurred, then by when it was recorded. Each
+    origin (a system, a person, a rubric) speaks by its newest signal; one of pending takes back what that origin
+    said, and nothing that another said.
     """
     for source in _STRONGEST_FIRST:
-        newest = max((each for each in signals if each.source == source), key=_age, default=None)
-        if newest is not None and newest.outcome != FinalOutcome.PENDING:
+        newest = max(_standing(signals, source), key=_age, default=None)
+        if newest is not None:
             return Resolution(
                 final_outcome=newest.outcome,
                 outcome_type=newest.outcome_type,
@@ -59,6 +60,13 @@ def judge_signal(rollup: RollupVerdict, rubric: Rubric) -> tuple[FinalOutcome, O
     # Out of the database the verdict is a plain string.
     mapping = rubric.mapping_for(VerdictLabel(rollup.verdict))
     return None if mapping is None else (mapping.outcome, mapping.type)
+
+
+def _standing(signals: Sequence[Signal], source: SignalSource) -> list[Signal]:
+    by_origin: dict[str, Signal] = {}
+    for signal in sorted((each for each in signals if each.source == source), key=_age):
+        by_origin[signal.origin] = signal
+    return [signal for signal in by_origin.values() if signal.outcome != FinalOutcome.PENDING]
 
 
 def _age(signal: Signal) -> tuple[datetime, datetime, str]:

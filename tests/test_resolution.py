@@ -102,6 +102,14 @@ def test_a_source_that_takes_back_what_it_said_stands_aside() -> None:
     assert decided(success, withdrawn, signal(SOR, FAILED, 3)) == (FAILED, DecidedBy.SOR)
 
 
+def test_what_one_system_takes_back_leaves_standing_what_another_said() -> None:
+    paid = signal(SOR, SUCCESS, 1, origin="stripe")
+    solved, reopened = signal(SOR, SUCCESS, 2, origin="zendesk"), signal(SOR, PENDING, 3, origin="zendesk")
+    assert resolve([paid, solved, reopened]).signal_id == paid.signal_id
+    refunded = signal(SOR, FAILED, 4, origin="stripe")
+    assert decided(paid, solved, reopened, refunded) == (FAILED, DecidedBy.SOR)
+
+
 def test_type_value_and_currency_are_the_deciding_signals() -> None:
     sale = Signal(
         signal_id="s1",
