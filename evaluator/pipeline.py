@@ -99,9 +99,23 @@ def _assemble(connection: Connection, deployment: Deployment, event_id: str | No
         now=now,
         price=price_of_call,
     )
+    _retire(connection, {row.trace_id for row in arrived.arrivals} - {one.run.run_id for one in assembled}, now)
     store_runs(connection, deployment, assembled, now)
     spans.mark_assembled(connection, arrived.arrivals)
     return len(traces)
+
+
+def _retire(connection: Connection, run_ids: set[str], now: datetime) -> None:
+    """Take back runs that stood for a trace until a root said whose spans they were."""
+    stale = runs.load_runs(connection, run_ids)
+    if not stale:
+        return
+    events = {run.event_id for run in stale.values()}
+    queue.forget_runs(connection, stale.keys(), now)
+    runs.delete_runs(connection, stale.keys())
+    if any(outcomes.current_rollups(connection, events)):
+        roll_up_events(connection, events, {}, now)
+    runs.delete_empty_events(connection, events)
 
 
 def store_runs(

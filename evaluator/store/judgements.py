@@ -97,6 +97,16 @@ def supersede(connection: Connection, judgement_ids: Collection[str], now: datet
         )
 
 
+def forget_runs(connection: Connection, run_ids: Collection[str], now: datetime) -> None:
+    """Take everything about these runs out of force: they turned out to be parts of others."""
+    connection.execute(_sample.delete().where(_sample.c.run_id.in_(run_ids)))
+    connection.execute(
+        update(_judgement)
+        .where(_judgement.c.run_id.in_(run_ids))
+        .values(state=JudgementState.SUPERSEDED, settled_at=now, lease_token=None, lease_until=None)
+    )
+
+
 def expire_leases(connection: Connection, now: datetime, *, most_leases: int) -> list[str]:
     """Make due what a worker held too long; the events of those that worker after worker lost."""
     expired = and_(_judgement.c.state == JudgementState.LEASED, _judgement.c.lease_until < now)

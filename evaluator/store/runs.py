@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from evaluator.model.capture import Capture
 from evaluator.model.event import Event
@@ -13,9 +13,10 @@ from evaluator.model.run import ClosedBy, Run, RunState
 from evaluator.store.bodies import Bodies
 from evaluator.store.database import as_row, insert_into, table_of
 from evaluator.store.packing import pack
-from evaluator.store.tables import CaptureRow, EventRow, RunRow
+from evaluator.store.tables import CaptureRow, EventRow, RollupRow, RunRow, SignalRow
 
 _event, _run, _capture = table_of(EventRow), table_of(RunRow), table_of(CaptureRow)
+_signal, _rollup = table_of(SignalRow), table_of(RollupRow)
 
 
 def load_runs(connection: Connection, run_ids: Collection[str]) -> dict[str, Run]:
@@ -134,3 +135,18 @@ def close_idle_runs(connection: Connection, *, before: datetime, limit: int) -> 
         .values(state=RunState.READY, closed_by=ClosedBy.IDLE_TIMEOUT)
     )
     return list(load_runs(connection, run_ids).values())
+
+
+def delete_runs(connection: Connection, run_ids: Collection[str]) -> None:
+    """Forget runs that turned out to be parts of others; their spans stay."""
+    connection.execute(_capture.delete().where(_capture.c.run_id.in_(run_ids)))
+    connection.execute(_run.delete().where(_run.c.run_id.in_(run_ids)))
+
+
+def delete_empty_events(connection: Connection, event_ids: Collection[str]) -> None:
+    """Forget those of these events that no run, signal or rollup speaks of."""
+    spoken_of = [
+        select(table.c.event_id).where(table.c.event_id == _event.c.event_id).exists()
+        for table in (_run, _signal, _rollup)
+    ]
+    connection.execute(_event.delete().where(_event.c.event_id.in_(event_ids), ~or_(*spoken_of)))
