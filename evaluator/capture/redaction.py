@@ -23,7 +23,8 @@ _NINE_DIGITS = b"0" * 9
 """The shortest thing with digits that is looked for is a social security number."""
 _LONG_WORD = b"a" * 20
 """Every key format that is looked for has an unbroken stretch of at least this many letters and digits."""
-_MAX_DEPTH = 40
+_MAX_DEPTH = 100
+"""Content nested deeper than this is nobody's; it is replaced whole."""
 
 _SEP = r"[ .\-()/\u00a0\u202f\u2009\u2010-\u2013\u200b]"
 _START = r"(?<![0-9A-Za-z_])(?<![0-9][.])"
@@ -43,7 +44,7 @@ _PHONE = re.compile(
     rf"(?<![0-9A-Za-z_+])(?:"
     rf"\+[1-9](?:{_SEP}{{0,3}}[0-9]){{7,14}}"
     rf"|(?<![0-9][.\-])(?:1{_SEP})?(?:\([2-9][0-9]{{2}}\)[ ]?|[2-9][0-9]{{2}}[\-. \u00a0])[2-9][0-9]{{2}}[\-. \u00a0][0-9]{{4}}"
-    rf"|(?<![0-9][.:/\-])\(?0[0-9]{{1,4}}\)?(?:[ /\-.\u00a0]{{1,2}}[0-9]{{2,8}}){{1,5}}"
+    rf"|(?<![0-9][.:/\- ])\(?0[0-9]{{1,4}}\)?(?:[ /\-.\u00a0]{{1,2}}[0-9]{{2,8}}){{1,5}}"
     rf"){_END}"
 )
 _PHONE_NAMED = re.compile(
@@ -64,7 +65,9 @@ _REACH = 40
 """Characters around a run of digits that can belong to the same number: an IBAN's letters, "phone:"."""
 _KEY_BLOCK = re.compile(r"-----BEGIN [0-9A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_BLOCK_END = re.compile(r"-----END [0-9A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_KEY_BLOCK_BODY = re.compile(r"[0-9A-Za-z+/=\s\\]*")
+_KEY_BLOCK_BODY = re.compile(
+    r"(?:(?:\s|\\[nr]){0,8}[0-9A-Za-z+/=]{20,}+)*+(?:(?:\s|\\[nr]){0,8}[0-9A-Za-z+/=]{1,19}\Z)?"
+)
 _ESCAPES = re.compile(r"(\\(?:u[0-9A-Fa-f]{4}|.))", re.DOTALL)
 
 _IBAN_LENGTHS = {
@@ -166,7 +169,8 @@ class Redactor:
         if not isinstance(value, (dict, list)):
             return value
         if depth >= _MAX_DEPTH:
-            return self._redacted(orjson.dumps(value).decode(), counts, depth)
+            counts["depth"] += 1
+            return "[REDACTED:depth]"
         if isinstance(value, list):
             return [self._redacted_value(item, counts, depth + 1) for item in value]
         return {
