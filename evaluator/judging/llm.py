@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -130,6 +131,8 @@ def _litellm() -> Any:
     """litellm, told to fetch nothing at import, to report to nobody and to leave retries to us."""
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # in development it reads a .env file of the folder
+    # said of litellm's own types, at its first call; nothing here can act on it
+    warnings.filterwarnings("ignore", message=r"Item '.*' on TypedDict class .* using the `ReadOnly` qualifier")
     import litellm
 
     litellm.suppress_debug_info = True
