@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, func, select, tuple_, update
+from sqlalchemy import Connection, Select, and_, func, select, tuple_, update
 
 from evaluator.model.judgement import Judgement, JudgementState, NotEvaluable
 from evaluator.model.outcome import Outcome, Signal
@@ -114,6 +115,18 @@ def append_outcomes(connection: Connection, outcomes: Sequence[Outcome]) -> None
         connection.execute(_outcome.insert(), [as_row(one) for one in outcomes])
 
 
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a rollup needs of one verdict."""
+
+    verdict: str
+    score: float | None
+    judge: str
+    repeat: int
+    fingerprint: str
+    flags: list[str]
+
+
 class Taken:
     """One run taken for judging under a rubric, with the judgements in force and their verdicts."""
 
@@ -134,7 +147,7 @@ class Taken:
         self.rubric_version = rubric_version
         self.probability = probability
         self.started_at = started_at
-        self.judgements: list[tuple[JudgementState, NotEvaluable | None, Verdict | None]] = []
+        self.judgements: list[tuple[JudgementState, NotEvaluable | None, Opinion | None]] = []
 
 
 def taken_runs(connection: Connection, event_ids: Collection[str]) -> list[Taken]:
@@ -150,40 +163,36 @@ def taken_runs(connection: Connection, event_ids: Collection[str]) -> list[Taken
         taken[row.run_id, row.rubric_id] = Taken(
             row.run_id, row.event_id, row.rubric_id, row.rubric_version, row.probability, row.started_at
         )
-    for judged in connection.execute(_judged(event_ids)).mappings():
-        run = taken.get((judged["run_id"], judged["rubric_id"]))
-        if run is not None and run.rubric_version == judged["rubric_version"]:
-            run.judgements.append(_standing(dict(judged)))
+    for row in connection.execute(_judged(event_ids)):
+        run = taken.get((row.run_id, row.rubric_id))
+        if run is not None and run.rubric_version == row.rubric_version:
+            opinion = (
+                None
+                if row.verdict is None
+                else Opinion(row.verdict, row.score, row.judge, row.repeat, row.fingerprint, row.flags)
+            )
+            run.judgements.append((JudgementState(row.state), row.reason and NotEvaluable(row.reason), opinion))
     return list(taken.values())
 
 
-_JUDGED_COLUMNS = (
-    _verdict.c.verdict, _verdict.c.score, _verdict.c.judge, _verdict.c.repeat,
-    _verdict.c.fingerprint, _verdict.c.flags, _verdict.c.verdict_id,
-)  # fmt: skip
-
-
-def _judged(event_ids: Collection[str]):  # type: ignore[no-untyped-def]  # a SELECT has no short name
+def _judged(event_ids: Collection[str]) -> Select[Any]:
     return (
         select(
             _judgement.c.run_id,
             _judgement.c.rubric_id,
             _judgement.c.rubric_version,
-            _judgement.c.event_id,
             _judgement.c.state,
             _judgement.c.reason,
-            *_JUDGED_COLUMNS,
+            _verdict.c.verdict,
+            _verdict.c.score,
+            _verdict.c.judge,
+            _verdict.c.repeat,
+            _verdict.c.fingerprint,
+            _verdict.c.flags,
         )
         .join(_verdict, _verdict.c.judgement_id == _judgement.c.judgement_id, isouter=True)
         .where(_judgement.c.event_id.in_(event_ids), _judgement.c.state != JudgementState.SUPERSEDED)
     )
-
-
-def _standing(row: dict[str, object]) -> tuple[JudgementState, NotEvaluable | None, Verdict | None]:
-    state = JudgementState(str(row.pop("state")))
-    reason = row.pop("reason")
-    verdict = Verdict.model_construct(**row) if row["verdict_id"] is not None else None  # type: ignore[arg-type]
-    return state, None if reason is None else NotEvaluable(str(reason)), verdict
 
 
 def verdicts_of_event(connection: Connection, event_id: str) -> list[tuple[Judgement | None, Verdict]]:

@@ -1,0 +1,116 @@
+"""Who asks: API keys as `Authorization: Bearer` or `x-api-key`, each with scopes.
+
+Known keys are remembered for three seconds, so a revoked key stops working within five.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import Depends, Request
+from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.datastructures import Headers
+
+from evaluator.deployment import Deployment
+from evaluator.errors import NoKey, WrongScope
+from evaluator.model.api_key import ApiKey, Scope
+from evaluator.store.api_keys import find_key, hash_of
+
+REMEMBERED_SECONDS = 3.0
+_MOST_REMEMBERED = 10_000
+_MAKE_ONE = "Make one with `adjudge keys create --name NAME --scope {scope}`."
+
+bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="An API key: adj_…")
+api_key_header = APIKeyHeader(name="x-api-key", auto_error=False, scheme_name="x-api-key")
+
+
+class KeyRing:
+    """The keys of a deployment; those that were found lately need no look into the database.
+
+    Unknown keys are not remembered: a key that was made just now works at once.
+    """
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._known: dict[str, tuple[float, ApiKey]] = {}
+
+    def remembered(self, key: str) -> ApiKey | None:
+        """The key where it was found lately."""
+        until, found = self._known.get(hash_of(key), (0.0, None))
+        return found if until > time.monotonic() else None
+
+    def look_up(self, key: str) -> ApiKey | None:
+        """The active key, or None."""
+        key_hash = hash_of(key)
+        until = time.monotonic() + REMEMBERED_SECONDS
+        with self._deployment.database.read() as connection:
+            found = find_key(connection, key_hash)
+        if found is None:
+            self._known.pop(key_hash, None)
+            return None
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        self._known[key_hash] = (until, found)
+        return found
+
+    def forget(self) -> None:
+        """Look every key up again."""
+        self._known.clear()
+
+    async def admit(self, headers: Headers, scope: Scope) -> ApiKey:
+        """The key a request came with, where it carries the scope; raises NoKey or WrongScope."""
+        key = presented_key(headers)
+        if key is None:
+            raise NoKey(
+                "No API key came with this request: neither `Authorization: Bearer KEY` nor `x-api-key: KEY`.",
+                hint=_MAKE_ONE.format(scope=scope),
+            )
+        found = self.remembered(key) or await to_thread.run_sync(self.look_up, key)
+        if found is None:
+            raise NoKey(
+                "The API key that came with this request is not known here, or was revoked.",
+                hint=f"`adjudge keys list` shows the keys. {_MAKE_ONE.format(scope=scope)}",
+            )
+        if scope not in found.scopes and Scope.ADMIN not in found.scopes:
+            raise WrongScope(
+                f"The API key {found.hint}… ({found.name}) has the scopes {', '.join(found.scopes)}; "
+                f"this needs {scope}.",
+                hint=_MAKE_ONE.format(scope=scope),
+            )
+        return found
+
+
+def presented_key(headers: Headers) -> str | None:
+    """The key in a request's headers, or None."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    key = value if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    return key.strip() or None
+
+
+async def deployment_of(request: Request) -> Deployment:
+    deployment: Deployment = request.app.state.deployment
+    return deployment
+
+
+DeploymentHere = Annotated[Deployment, Depends(deployment_of)]
+
+
+def _holder_of(scope: Scope) -> Callable[..., Awaitable[ApiKey]]:
+    async def holder(request: Request, _bearer: Bearer = None, _header: KeyHeader = None) -> ApiKey:
+        keys: KeyRing = request.app.state.keys
+        return await keys.admit(request.headers, scope)
+
+    return holder
+
+
+Bearer = Annotated[object | None, Depends(bearer)]
+KeyHeader = Annotated[object | None, Depends(api_key_header)]
+"""Read again from the headers in `admit`; declared so that the API's description names both ways."""
+
+Ingester = Annotated[ApiKey, Depends(_holder_of(Scope.INGEST))]
+Reader = Annotated[ApiKey, Depends(_holder_of(Scope.READ))]
+Reporter = Annotated[ApiKey, Depends(_holder_of(Scope.REPORT))]
+Admin = Annotated[ApiKey, Depends(_holder_of(Scope.ADMIN))]

@@ -1,0 +1,144 @@
+"""How a deployment stands, for people: counts per stage, what waits and why, who judges, what it cost today."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from evaluator.deployment import Deployment
+from evaluator.judging.endpoint import DEFAULT, model_named
+from evaluator.model.judgement import NotEvaluable
+from evaluator.model.local_judge import LOCAL_JUDGE_LABEL
+from evaluator.model.operation import JudgePause
+from evaluator.model.rubric import Rubric
+from evaluator.pipeline import WORKER_SILENCE
+from evaluator.settings import Settings
+from evaluator.store.operations import Overview, overview
+from evaluator.store.progress import Progress, judging_progress
+
+IN_WORDS: dict[NotEvaluable, str] = {
+    NotEvaluable.NO_CONTENT: "nothing was captured that could be judged",
+    NotEvaluable.UNPARSABLE: "the judge's reply could not be read, asked twice",
+    NotEvaluable.REFUSED: "the judge refused to answer",
+    NotEvaluable.CUT_OFF: "the judge's reply was longer than max_tokens allows",
+    NotEvaluable.FILTERED: "the provider's content filter stopped the call",
+    NotEvaluable.CONTEXT_TOO_LONG: "the content is longer than the judge can read",
+    NotEvaluable.TIMEOUT: "the judge did not answer in time, attempt after attempt",
+    NotEvaluable.PROVIDER_ERROR: "the provider failed, attempt after attempt",
+    NotEvaluable.UNREACHABLE: "the provider could not be reached, attempt after attempt",
+    NotEvaluable.BAD_REQUEST: "the provider does not take such a call",
+    NotEvaluable.BUDGET: "the rubric's budget for the day is spent; taken up again tomorrow (UTC)",
+    NotEvaluable.UNPRICED: "the judge has no known price, so the rubric's budget could not be kept",
+    NotEvaluable.WORKER_LOST: "worker after worker stopped while judging it",
+}
+"""Why there is no verdict, as every page and table says it."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Something that is not done yet: how many, of what, and why."""
+
+    count: int
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class RubricInForce:
+    """A rubric as the status shows it."""
+
+    id: str
+    title: str
+    role: str
+    version: str
+    workflows: tuple[str, ...]
+    sample_rate: float
+    judges: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """How a deployment stands at one moment."""
+
+    at: datetime
+    overview: Overview
+    progress: Progress
+    waiting: tuple[Waiting, ...]
+    judge: str
+    """What `default` stands for in rubrics."""
+    rubrics: tuple[RubricInForce, ...] = ()
+    rubric_problems: tuple[str, ...] = ()
+    """Each as file:line:column and what is wrong there."""
+    spent_today_usd: Decimal = Decimal(0)
+    """On judging, this UTC day; never part of the product's cost."""
+    unpriced_calls_today: int = 0
+    calls_today: int = 0
+    not_evaluable: tuple[Waiting, ...] = field(default=())
+    """Reasons with their counts, in words, the most frequent first."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has arrived yet."""
+        return not (self.overview.events or self.overview.spans)
+
+
+def situation_of(deployment: Deployment, now: datetime) -> Situation:
+    """Look at everything once; two short reads of the database and one of the rubric folder."""
+    with deployment.database.read() as connection:
+        seen = overview(connection, now=now, worker_seen_after=now - WORKER_SILENCE)
+        progress = judging_progress(connection, now=now)
+    settings = deployment.settings
+    reasons = sorted(seen.not_evaluable.items(), key=lambda pair: (-pair[1], pair[0]))
+    return Situation(
+        at=now,
+        overview=seen,
+        progress=progress,
+        waiting=tuple(_waiting(seen, progress, settings)),
+        judge=judge_label(DEFAULT, settings),
+        rubrics=tuple(_in_force(rubric, settings) for rubric in deployment.shelf.rubrics),
+        rubric_problems=tuple(str(problem) for problem in deployment.shelf.problems),
+        spent_today_usd=sum((day.settled_usd for day in seen.spend_today), Decimal(0)),
+        unpriced_calls_today=sum(day.unpriced_calls for day in seen.spend_today),
+        calls_today=sum(day.calls for day in seen.spend_today),
+        not_evaluable=tuple(Waiting(n, reason, IN_WORDS[NotEvaluable(reason)]) for reason, n in reasons),
+    )
+
+
+def judge_label(model: str, settings: Settings) -> str:
+    """A rubric's model name as people read it."""
+    return model_named(model, settings) or LOCAL_JUDGE_LABEL
+
+
+def _in_force(rubric: Rubric, settings: Settings) -> RubricInForce:
+    return RubricInForce(
+        id=rubric.id,
+        title=rubric.title,
+        role=rubric.role,
+        version=rubric.version,
+        workflows=rubric.applies_to.workflow,
+        sample_rate=rubric.sample.rate,
+        judges=tuple(dict.fromkeys(judge_label(spec.model, settings) for spec in rubric.judges)),
+    )
+
+
+def _waiting(seen: Overview, progress: Progress, settings: Settings) -> list[Waiting]:
+    nobody = "" if seen.workers else "no worker is running; start `adjudge worker`"
+    fresh = progress.due - seen.retrying if progress.due > seen.retrying else 0
+    lines = [
+        Waiting(seen.traces_waiting, "arrivals to be put together", nobody or "taken up within a second"),
+        Waiting(
+            progress.open_runs,
+            "open runs",
+            f"their root span has not come; {settings.idle_timeout_seconds:g} s after the last span they count as ended",
+        ),
+        Waiting(progress.leased, "judgements being judged", "handed to a worker"),
+        Waiting(fresh, "judgements due", nobody or "waiting for a free slot of their judge"),
+        Waiting(seen.retrying, "judgements to be tried again", "the judge failed in a way that may pass"),
+        Waiting(progress.paused, "judgements on hold", _pauses_in_words(seen.pauses)),
+    ]
+    return [line for line in lines if line.count > 0]
+
+
+def _pauses_in_words(pauses: list[JudgePause]) -> str:
+    return "; ".join(f"judge {one.judge} is paused until {one.until:%H:%M:%S} UTC: {one.reason}" for one in pauses)
