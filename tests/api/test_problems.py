@@ -15,7 +15,6 @@ from evaluator.errors import AdjudgeError
 from evaluator.store.operations import last_failures
 from tests.world import Actor
 
-
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, AdjudgeError)]
 
 
