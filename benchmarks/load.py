@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import urllib.request
@@ -25,6 +26,102 @@ criteria:
   - {id: solves, ask: Does the answer solve the stated problem?, critical: true, weight: 2}
   - {id: kind, ask: Is the answer kind?}
 """
+
+
+_WORDS = [
+    "the",
+    "a",
+    "to",
+    "of",
+    "and",
+    "in",
+    "your",
+    "our",
+    "order",
+    "parcel",
+    "refund",
+    "account",
+    "invoice",
+    "customer",
+    "address",
+    "delivery",
+    "carrier",
+    "depot",
+    "week",
+    "day",
+    "morning",
+    "label",
+    "tracking",
+    "number",
+    "was",
+    "is",
+    "has",
+    "been",
+    "sent",
+    "packed",
+    "checked",
+    "changed",
+    "returned",
+    "paid",
+    "issued",
+    "confirmed",
+    "because",
+    "when",
+    "where",
+    "which",
+    "please",
+    "after",
+    "before",
+    "with",
+    "without",
+    "for",
+    "from",
+    "by",
+    "on",
+    "at",
+    "it",
+    "they",
+    "we",
+    "you",
+    "can",
+    "could",
+    "will",
+    "not",
+    "yet",
+    "soon",
+    "again",
+    "only",
+    "also",
+    "still",
+    "already",
+    "next",
+    "last",
+    "first",
+    "second",
+    "email",
+    "phone",
+    "card",
+    "bank",
+    "branch",
+    "office",
+    "team",
+    "warehouse",
+    "driver",
+    "neighbour",
+    "door",
+    "key",
+    "code",
+    "price",
+    "tax",
+    "total",
+    "discount",
+    "voucher",
+    "receipt",
+    "warranty",
+    "repair",
+    "part",
+    "model",
+]
 
 
 class StubModel:
@@ -56,7 +153,8 @@ def stub_model(delay_ms: float = 50) -> Iterator[StubModel]:
 def run_to_judge(number: int, *, runs_per_event: int = 2, padding: int = 1500) -> AssembledRun:
     """A run with about 2 KB of content, unlike any other; its prompt names it as item-<number>."""
     now = utc_now()
-    filler = f"The order of customer {number} was packed on day {number % 28 + 1} and sent. " * (padding // 60)
+    words = random.Random(number).choices(_WORDS, k=padding // 6)
+    filler = ". ".join(" ".join(words[start : start + 12]) for start in range(0, len(words), 12))
     capture = Capture(
         input=Passage(value=f"item-{number} Where is my order?", fidelity=Fidelity.FULL, dialect="report"),
         output=Passage(value=f"It is on its way. {filler}", fidelity=Fidelity.FULL, dialect="report"),

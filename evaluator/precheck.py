@@ -9,6 +9,7 @@ import re
 import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import eq
 from typing import Any
 from unicodedata import category, normalize
@@ -67,8 +68,9 @@ _Finding = tuple[str, VerdictLabel, str]
 def _finding(text: str | None, content: Mapping[str, Any]) -> _Finding | None:
     if text is None or re.fullmatch(r"\s*(?:\[\s*\]|\{\s*\})\s*", text):
         return None
-    text = re.sub(r"(?s)<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", " Thinking: ", text)
-    visible = _INVISIBLE.sub("", text)
+    if "<think" in text:
+        text = re.sub(r"(?s)<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", " Thinking: ", text)
+    visible = text.translate(_ASCII_INVISIBLE) if text.isascii() else _INVISIBLE.sub("", text)
     if not visible:
         return "empty", VerdictLabel.FAIL, "The answer is empty."
     if all(map(_is_punctuation, visible)):
@@ -105,6 +107,8 @@ _INVISIBLE = re.compile(
     "[\\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f"
     "\u205f-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]+"
 )
+_ASCII_INVISIBLE = dict.fromkeys([*range(0x21), 0x7F])
+"""What of ASCII that expression takes out; translating is many times faster."""
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
 """A word, or a single character in scripts that put no spaces between words."""
 
@@ -191,6 +195,9 @@ def _loops(words: list[str]) -> bool:
     Sequences without a letter do not count: a table of zeros is data.
     """
     if len(words) < _LOOP_WORDS:
+        return False
+    # One sequence over more than the share leaves room for no more different pairs of words than these.
+    if len(set(pairwise(words))) > _LOOP_UNIT_WORDS + (1 - _LOOP_SHARE) * len(words) + 2:
         return False
     for unit in range(1, _LOOP_UNIT_WORDS + 1):
         repeats = bytes(map(eq, words[unit:], words))
@@ -306,7 +313,7 @@ _PHRASES = (
         rf"{_WORK}s? {_AS_PASSED}",
     ),
     _phrases(
-        "answer|respon|output|reply|return|criteria",
+        "pass|must |should |has to |criteria",
         r"\b(?:output|respond|reply|answer|return)(?: only)?(?: with)?(?: the)?(?: verdict| word| label)? ?:? ?"
         r"[\"'`]pass(?:ed)?[\"'`]",
         r"\b(?:this|the) (?:answer|response|output) (?:must|should|has to) "
@@ -400,6 +407,18 @@ _ROLE_LINES = re.compile(
     r"|^ ?(?:final |overall )?verdict ?[:=] ?[\"']?(?:pass|success|correct|10)"
 )
 
+_ROLE_NEEDLES = (
+    "verdict", "rubric", "evaluator", "grader", "full marks", "perfect score", "10/10", "all criteria", "as a pass",
+    "as pass", "as correct", "as fully correct", "as a correct", "as a fully correct", "ignore", "disregard", "override",
+)  # fmt: skip
+"""One of these stands in whatever those lines match."""
+_ASCII_PHRASES = tuple(
+    (tuple(filter(str.isascii, needles)), patterns)
+    for needles, patterns in _PHRASES
+    if any(map(str.isascii, needles))
+)
+"""What can match where the folded text is ASCII throughout."""
+
 _SEPARATOR = "\n\x00\n"
 """Between two texts of the content: no phrase above spans it, and no folded text contains it."""
 
@@ -408,14 +427,19 @@ def _is_aimed_at_the_judge(content: Mapping[str, Any]) -> bool:
     texts = list(_texts(content))
     if any(map(_hides_characters, texts)):
         return True
-    lines = re.sub(" {2,}", " ", _SEPARATOR.join(text.translate(_FOLDING) for text in texts))
+    lines = _SEPARATOR.join([text.translate(_FOLDING) for text in texts])
+    if "  " in lines:
+        lines = re.sub(" {2,}", " ", lines)
     flat = " ".join(lines.split())
-    return _ROLE_LINES.search(lines) is not None or any(
-        pattern.search(flat)
-        for needles, patterns in _PHRASES
-        if any(needle in flat for needle in needles)
-        for pattern in patterns
-    )
+    if any(needle in lines for needle in _ROLE_NEEDLES) and _ROLE_LINES.search(lines):
+        return True
+    for needles, patterns in _ASCII_PHRASES if flat.isascii() else _PHRASES:
+        for needle in needles:
+            if needle in flat:
+                if any(pattern.search(flat) for pattern in patterns):
+                    return True
+                break
+    return False
 
 
 def _texts(content: Mapping[str, Any]) -> Iterator[str]:
