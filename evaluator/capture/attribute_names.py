@@ -8,7 +8,7 @@ from enum import IntEnum
 class Part(IntEnum):
     """What an attribute is for."""
 
-    DETAIL = 0
+    DETAIL = 3
     """Redacted, kept with the span."""
     IDENTITY = 1
     """Kept as sent: a key that joins, a name or a code, never free text."""
@@ -143,18 +143,20 @@ _IDENTITY_STARTS = (
     "telemetry.",
 )
 
-_known: dict[str, Part] = {}
+KNOWN_PARTS: dict[str, Part] = {}
+"""What part_of has answered so far."""
 _MOST_KNOWN = 20_000
+_LONGEST_KNOWN = 200
 """Attribute names come from outside, so what is remembered of them is bounded."""
 
 
 def part_of(name: str) -> Part:
     """What the attribute of this name is for."""
-    part = _known.get(name)
+    part = KNOWN_PARTS.get(name)
     if part is None:
         part = _part_of(name)
-        if len(_known) < _MOST_KNOWN:
-            _known[name] = part
+        if len(KNOWN_PARTS) < _MOST_KNOWN and len(name) < _LONGEST_KNOWN:
+            KNOWN_PARTS[name] = part
     return part
 
 

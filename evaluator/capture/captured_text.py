@@ -51,6 +51,8 @@ def _describes_object(value: Any, depth: int) -> bool:
 def _parsed(text: str) -> tuple[Any, bool]:
     """The value and whether it is whole; text that is no JSON is its own value."""
     stripped = text.strip()
+    if stripped == "null":
+        return None, True
     if stripped[:1] not in ("{", "[", '"'):
         return text, True
     try:

@@ -14,7 +14,17 @@ from evaluator.model.capture import Fidelity, Passage
 Found = tuple[Any, Fidelity] | None
 Reader = Callable[[SpanFacts, Sequence[LogFacts]], Found]
 
-_MARKERS = ("gen_ai.", "llm.", "openinference.", "langfuse.", "traceloop.", "ai.", "mlflow.span", "pydantic_ai.")
+_MARKERS = (
+    "gen_ai.",
+    "llm.",
+    "openinference.",
+    "langfuse.",
+    "traceloop.",
+    "ai.",
+    "mlflow.span",
+    "pydantic_ai.",
+    "retrieval.",
+)
 _MARKER_NAMES = frozenset(("input.value", "output.value"))
 _MESSAGE_EVENTS = {
     "gen_ai.system.message": "system",
@@ -145,7 +155,7 @@ def _genai_input(span: SpanFacts, logs: Sequence[LogFacts]) -> Found:
     instructions = _text(span, "gen_ai.system_instructions")
     for log in logs:
         if found is None and log.name == _DETAILS:
-            found = _logged(log.attributes.get("gen_ai.input.messages"))
+            found = _logged(log.attributes.get("gen_ai.input.messages"), log.cut)
             instructions = instructions or _logged(log.attributes.get("gen_ai.system_instructions"))
     if found is None:
         found = _message_events(span, logs)
@@ -158,14 +168,15 @@ def _genai_output(span: SpanFacts, logs: Sequence[LogFacts]) -> Found:
     found = _attribute("gen_ai.output.messages")(span, logs)
     for log in logs:
         if found is None and log.name == _DETAILS:
-            found = _logged(log.attributes.get("gen_ai.output.messages"))
+            found = _logged(log.attributes.get("gen_ai.output.messages"), log.cut)
     return found or _choice_events(span, logs)
 
 
-def _logged(value: Any) -> Found:
+def _logged(value: Any, cut: bool = False) -> Found:
     if value is None or is_empty(value):
         return None
-    return read_text(value) if isinstance(value, str) else (value, value_fidelity(value))
+    value, fidelity = read_text(value) if isinstance(value, str) else (value, value_fidelity(value))
+    return value, Fidelity.TRUNCATED if cut else fidelity
 
 
 def _events(span: SpanFacts, logs: Sequence[LogFacts]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -184,7 +195,11 @@ def _message_events(span: SpanFacts, logs: Sequence[LogFacts]) -> Found:
         for name, fields in _events(span, logs)
         if name in _MESSAGE_EVENTS and (fields.get("content") or fields.get("tool_calls"))
     ]
-    return (messages, Fidelity.FULL) if messages else None
+    return (messages, _told_whole(logs)) if messages else None
+
+
+def _told_whole(logs: Sequence[LogFacts]) -> Fidelity:
+    return Fidelity.TRUNCATED if any(log.cut for log in logs) else Fidelity.FULL
 
 
 def _choice_events(span: SpanFacts, logs: Sequence[LogFacts]) -> Found:
@@ -200,7 +215,7 @@ def _choice_events(span: SpanFacts, logs: Sequence[LogFacts]) -> Found:
             messages.append({"role": "assistant", **kept})
         elif isinstance(message, str) and message:
             messages.append({"role": "assistant", "content": message})
-    return (messages, Fidelity.FULL) if messages else None
+    return (messages, _told_whole(logs)) if messages else None
 
 
 def _openinference(side: str) -> Reader:

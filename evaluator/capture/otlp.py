@@ -13,7 +13,7 @@ from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
 from evaluator.capture import otlp_json, otlp_protobuf
-from evaluator.capture.attribute_names import RESOURCE_KEPT, Part, part_of
+from evaluator.capture.attribute_names import KNOWN_PARTS, RESOURCE_KEPT, Part, part_of
 from evaluator.capture.plain_otlp import Attributes, LogBlocks, PlainLog, PlainSpan, SpanBlocks
 from evaluator.capture.redaction import Redactor
 from evaluator.errors import Malformed, Misconfigured, TooLarge, Unsupported
@@ -178,12 +178,8 @@ def _context(resource: Attributes, scope: str) -> Row:
 
 
 def _is_id(text: str, digits: int) -> bool:
-    if len(text) != digits or text.strip("0") == "":
-        return False
-    try:
-        return len(bytes.fromhex(text)) * 2 == digits
-    except ValueError:
-        return False
+    """Whether this is an id of that many hex digits; the readers have seen to it that they are hex."""
+    return len(text) == digits and text.strip("0") != ""
 
 
 def _id_problem(span: PlainSpan) -> str:
@@ -200,10 +196,10 @@ def _add_span(batch: SpanBatch, span: PlainSpan, context: Row, redactor: Redacto
     texts.append(span.name)
     packed: Row = {"attributes": detail, **context}
     if span.span_events:
-        packed["span_events"] = span.span_events
-        texts.append(orjson.dumps(span.span_events).decode())
+        packed["span_events"], text = _events(span.span_events, limits)
+        texts.append(text)
     if span.status_message:
-        packed["status_message"] = span.status_message
+        packed["status_message"] = span.status_message[: limits.max_text_chars]
         texts.append(span.status_message)
     if span.links:
         packed["links"] = span.links
@@ -216,10 +212,10 @@ def _add_span(batch: SpanBatch, span: PlainSpan, context: Row, redactor: Redacto
         content = {key: redactor.redact(text)[0] for key, text in content.items()}
         if span.span_events:
             packed["span_events"] = [
-                {**event, "attributes": _redacted(event["attributes"], redactor)} for event in span.span_events
+                {**event, "attributes": _redacted(event["attributes"], redactor)} for event in packed["span_events"]
             ]
         if span.status_message:
-            packed["status_message"] = redactor.redact(span.status_message)[0]
+            packed["status_message"] = redactor.redact(packed["status_message"])[0]
     run_id, event_id = attributes.get("botanu.run_id"), attributes.get("botanu.event_id")
     run_key = "" if run_id is None else bounded_id(run_id)
     batch.arrivals.add((span.trace_id, run_key, "" if event_id is None else bounded_id(event_id)))
@@ -230,15 +226,23 @@ def _add_span(batch: SpanBatch, span: PlainSpan, context: Row, redactor: Redacto
             "parent_span_id": span.parent_span_id if span.parent_span_id.strip("0") else None,
             "run_id": run_key or None,
             "name": name[:_LONGEST_NAME].replace("\x00", ""),
-            "kind": span.kind,
+            "kind": span.kind if 0 <= span.kind < 6 else 0,
             "start_ns": span.start_ns,
             "end_ns": span.end_ns,
-            "status_code": span.status_code,
+            "status_code": span.status_code if 0 <= span.status_code < 3 else 0,
             "detail": _packed(packed),
         }
     )
     if content:
         batch.contents.append({"trace_id": span.trace_id, "span_id": span.span_id, "body": _packed(content)})
+
+
+def _events(events: list[Row], limits: Limits) -> tuple[list[Row], str]:
+    """Span events within the limits, and all their text in one."""
+    text = orjson.dumps(events)
+    if len(text) > limits.max_text_chars:
+        events = _shortened(events, limits)
+    return events, text.decode()
 
 
 def _parted(attributes: Attributes, limits: Limits) -> tuple[Attributes, dict[str, str], list[str], list[str]]:
@@ -248,8 +252,9 @@ def _parted(attributes: Attributes, limits: Limits) -> tuple[Attributes, dict[st
     texts: list[str] = []
     cut: list[str] = []
     longest = limits.max_text_chars
+    known = KNOWN_PARTS.get
     for name, value in attributes.items():
-        part = part_of(name)
+        part = known(name) or part_of(name)
         if part is Part.IDENTITY:
             detail[name] = value
             continue
@@ -311,11 +316,14 @@ def _add_log(
     batch: LogBatch, log: PlainLog, scope: str, resource: Attributes, redactor: Redactor, limits: Limits
 ) -> None:
     event_id = log.attributes.get("botanu.event_id")
+    attributes, body = _redacted(log.attributes, redactor), redactor.redact_value(log.body)[0]
     packed: Row = {
         "scope": scope[:_LONGEST_NAME],
-        "attributes": _log_attributes(log.attributes, redactor, limits),
-        "body": _shortened(redactor.redact_value(log.body)[0], limits),
+        "attributes": _shortened(attributes, limits),
+        "body": _shortened(body, limits),
     }
+    if packed["attributes"] != attributes or packed["body"] != body:
+        packed["cut"] = True
     if "adjudge.judge" in resource:
         packed["resource"] = {"adjudge.judge": True}
     text = orjson.dumps(_without_nul(packed))
@@ -332,10 +340,6 @@ def _add_log(
             "body": pack_json(text),
         }
     )
-
-
-def _log_attributes(attributes: Attributes, redactor: Redactor, limits: Limits) -> Attributes:
-    return {name: _shortened(value, limits) for name, value in _redacted(attributes, redactor).items()}
 
 
 def _shortened(value: Any, limits: Limits) -> Any:

@@ -99,9 +99,9 @@ def _span(span: Any) -> PlainSpan | None:
     try:
         status = span.get("status") or {}
         return PlainSpan(
-            str(span.get("traceId", "")).lower(),
-            str(span.get("spanId", "")).lower(),
-            str(span.get("parentSpanId") or "").lower(),
+            _hex(span.get("traceId")),
+            _hex(span.get("spanId")),
+            _hex(span.get("parentSpanId")),
             str(span.get("name", "")),
             _enum(span.get("kind"), _KINDS),
             _time(span.get("startTimeUnixNano")),
@@ -118,10 +118,7 @@ def _span(span: Any) -> PlainSpan | None:
                 for event in span.get("events") or ()
             ],
             [
-                {
-                    "trace_id": str(link.get("traceId", "")).lower(),
-                    "span_id": str(link.get("spanId", "")).lower(),
-                }
+                {"trace_id": _hex(link.get("traceId")), "span_id": _hex(link.get("spanId"))}
                 for link in span.get("links") or ()
             ],
         )
@@ -138,8 +135,8 @@ def _log(record: Any, scope: str) -> PlainLog | None:
         if not is_kept(name, scope):
             return None
         return PlainLog(
-            str(record.get("traceId", "")).lower(),
-            str(record.get("spanId", "")).lower(),
+            _hex(record.get("traceId")),
+            _hex(record.get("spanId")),
             name,
             _time(record.get("timeUnixNano")) or _time(record.get("observedTimeUnixNano")),
             _value(record.get("body"), 0),
@@ -147,6 +144,15 @@ def _log(record: Any, scope: str) -> PlainLog | None:
         )
     except _UNREADABLE:
         return None
+
+
+def _hex(value: Any) -> str:
+    """An id in lower-case hex; empty where it is none."""
+    text = str(value or "").lower()
+    try:
+        return bytes.fromhex(text).hex()
+    except ValueError:
+        return ""
 
 
 def _enum(value: Any, names: dict[str, int]) -> int:

@@ -102,6 +102,8 @@ class LogFacts:
     body: Any = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     resource: Mapping[str, Any] = field(default_factory=dict)
+    cut: bool = False
+    """Whether a text of it was over the limit here."""
 
     @property
     def order(self) -> tuple[int, str]:
@@ -147,4 +149,5 @@ def log_facts(row: LogRow) -> LogFacts:
         body=record.get("body"),
         attributes=record.get("attributes") or {},
         resource=record.get("resource") or {},
+        cut=bool(record.get("cut")),
     )
