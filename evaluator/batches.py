@@ -31,7 +31,7 @@ from evaluator.store.database import Connection
 from evaluator.store.judgements import Settlement
 from evaluator.store.runs import load_captures, load_runs
 
-LINGER_SECONDS = 0.02
+LINGER_SECONDS = 0.05
 """How long a finished judgement waits for others before it is written: few transactions, little lost to a crash."""
 MOST_AT_ONCE = 100
 SETUP_PAUSE_SECONDS = 60.0

@@ -25,7 +25,7 @@ from evaluator.store import judgements as queue
 from evaluator.store import outcomes
 from evaluator.store.database import Connection
 from evaluator.store.rubric_versions import load_versions, store_version
-from evaluator.store.runs import load_captures, runs_of_events
+from evaluator.store.runs import load_captures, lock_events, runs_of_events
 
 
 @dataclass
@@ -81,7 +81,7 @@ def enrol_events(
     queue.add_judgements(connection, change.add)
     stale = _events_with_rollups(connection, change)
     if stale:
-        roll_up_events(connection, stale, change.versions, now)
+        roll_up_events(connection, lock_events(connection, stale), change.versions, now)
 
 
 def _history(connection: Connection, event_ids: set[str]) -> History:

@@ -114,7 +114,7 @@ def _retire(connection: Connection, run_ids: set[str], now: datetime) -> None:
     queue.forget_runs(connection, stale.keys(), now)
     runs.delete_runs(connection, stale.keys())
     if any(outcomes.current_rollups(connection, events)):
-        roll_up_events(connection, events, {}, now)
+        roll_up_events(connection, runs.lock_events(connection, events), {}, now)
     runs.delete_empty_events(connection, events)
 
 
@@ -213,7 +213,7 @@ def _hand_out(connection: Connection, deployment: Deployment, now: datetime) -> 
                 for start in range(0, len(leased), dispatch.BATCH_SIZE)
             ]
     if unsettled:
-        roll_up_events(connection, set(unsettled), {}, now)
+        roll_up_events(connection, runs.lock_events(connection, set(unsettled)), {}, now)
     return batches
 
 
@@ -267,11 +267,11 @@ def settle(deployment: Deployment, settlements: Sequence[Settlement]) -> None:
 
     def act(connection: Connection) -> None:
         now = utc_now()
-        runs.lock_events(connection, events)
+        workflows = runs.lock_events(connection, events)
         written = queue.settle(connection, settlements, now)
         ended = {one.judgement.event_id for one in written if one.retry_at is None}
         if ended:
-            roll_up_events(connection, ended, rubrics, now)
+            roll_up_events(connection, {event: workflows[event] for event in ended}, rubrics, now)
 
     deployment.database.transact(act, patience_seconds=300)
 
@@ -307,7 +307,7 @@ def report_signal(deployment: Deployment, signal: Signal, *, actor: str) -> Outc
                 detail={"signal_id": signal.signal_id, "outcome": signal.outcome, "origin": signal.origin},
             )
             known = outcomes.signals_of_events(connection, [signal.event_id])
-            resolve_events(connection, {signal.event_id}, known, now)
+            resolve_events(connection, runs.lock_events(connection, [signal.event_id]), known, now)
         return outcomes.current_outcomes(connection, [signal.event_id]).get(signal.event_id)
 
     return deployment.database.transact(act, patience_seconds=10)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 
@@ -18,20 +18,19 @@ from evaluator.store import outcomes
 from evaluator.store.database import Connection
 from evaluator.store.outcomes import Taken
 from evaluator.store.rubric_versions import load_versions
-from evaluator.store.runs import lock_events
 
 RESTS_ON_CRITICAL = "critical_fail"
 
 
 def roll_up_events(
-    connection: Connection, event_ids: Collection[str], rubrics: Mapping[str, Rubric], now: datetime
+    connection: Connection, workflows: Mapping[str, str], rubrics: Mapping[str, Rubric], now: datetime
 ) -> None:
-    """Bring the rollups of these events up to date, and what follows from them: signals and outcomes.
+    """Bring the rollups of events up to date, and what follows from them: signals and outcomes.
 
-    `rubrics` are versions known already; others are read. A rollup that says the same as before
-    makes no revision.
+    `workflows` are the events, held by the transaction (`lock_events`), with their workflows. `rubrics` are
+    versions known already; others are read. A rollup that says the same as before makes no revision.
     """
-    workflows = lock_events(connection, event_ids)
+    event_ids = workflows.keys()
     taken = outcomes.taken_runs(connection, event_ids)
     missing = {one.rubric_version for one in taken} - rubrics.keys()
     known = {**rubrics, **load_versions(connection, missing)} if missing else rubrics
@@ -59,7 +58,7 @@ def roll_up_events(
     for place, revision in enumerate(fresh):
         revision.position = first + place
     outcomes.append_rollups(connection, fresh)
-    _signal_from_judges(connection, fresh, known, now)
+    _signal_from_judges(connection, workflows, fresh, known, now)
 
 
 def _latest(runs: Sequence[Taken]) -> Taken:
@@ -129,7 +128,11 @@ def standing_of(run: Taken, thresholds: Thresholds) -> RunStanding:
 
 
 def _signal_from_judges(
-    connection: Connection, rollups: Sequence[Rollup], rubrics: Mapping[str, Rubric], now: datetime
+    connection: Connection,
+    workflows: Mapping[str, str],
+    rollups: Sequence[Rollup],
+    rubrics: Mapping[str, Rubric],
+    now: datetime,
 ) -> None:
     """Append what outcome rubrics now say of their events, where it differs from what they said last."""
     speaking = [
@@ -147,7 +150,7 @@ def _signal_from_judges(
     outcomes.append_signals(connection, fresh)
     for signal in fresh:
         signals[signal.event_id].append(signal)
-    resolve_events(connection, {signal.event_id for signal in fresh}, signals, now)
+    resolve_events(connection, {one.event_id: workflows[one.event_id] for one in fresh}, signals, now)
 
 
 def _next_signal(rollup: Rollup, rubric: Rubric, before: Sequence[Signal], now: datetime) -> Signal | None:
@@ -180,15 +183,14 @@ def signal_id(source: SignalSource, origin: str, reference: str) -> str:
 
 
 def resolve_events(
-    connection: Connection, event_ids: Collection[str], signals: Mapping[str, Sequence[Signal]], now: datetime
+    connection: Connection, workflows: Mapping[str, str], signals: Mapping[str, Sequence[Signal]], now: datetime
 ) -> None:
-    """Bring the outcomes of these events up to date; their rows are held by the caller's transaction."""
-    if not event_ids:
+    """Bring the outcomes of events, held by the transaction, up to date with all their signals."""
+    if not workflows:
         return
-    workflows = lock_events(connection, event_ids)
-    standing = outcomes.current_outcomes(connection, event_ids)
+    standing = outcomes.current_outcomes(connection, workflows.keys())
     fresh = []
-    for event_id in sorted(event_ids):
+    for event_id in sorted(workflows):
         resolution = resolve(signals[event_id])
         before = standing.get(event_id)
         if _same(before or Resolution(), resolution):

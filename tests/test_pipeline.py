@@ -22,6 +22,7 @@ from evaluator.deployment import Deployment
 from evaluator.errors import Conflict
 from evaluator.model.columns import utc_now
 from evaluator.model.judgement import JudgementState
+from evaluator.model.operation import Failure
 from evaluator.model.outcome import DecidedBy, FinalOutcome, Outcome, Signal, SignalSource
 from evaluator.model.rollup import Rollup
 from evaluator.model.run import ClosedBy, Run, RunState
@@ -89,7 +90,7 @@ def count(deployment: Deployment, table: str) -> int:
 @pytest.fixture
 def links(deployment: Deployment) -> Deployment:
     """A deployment whose outcome rubric asks code for a link."""
-    add_rubric(deployment.settings.rubrics_dir, id="links", text=CHECKED_RUBRIC)
+    add_rubric(deployment.settings.rubrics_dir, rubric_id="links", text=CHECKED_RUBRIC)
     return deployment
 
 
@@ -190,7 +191,7 @@ def test_an_earlier_run_that_arrives_late_overturns_nothing(links: Deployment) -
 
 def test_an_always_rule_takes_in_every_run_of_the_event(deployment: Deployment) -> None:
     rule = CHECKED_RUBRIC + 'sample: {{rate: 0, always: ["diagnostics.confidence < `0.5`"]}}\n'
-    add_rubric(deployment.settings.rubrics_dir, id="links", text=rule)
+    add_rubric(deployment.settings.rubrics_dir, rubric_id="links", text=rule)
     report(deployment, run_id="sure", diagnostics={"confidence": 0.9})
     report(deployment, event_id="ticket-2", run_id="other", diagnostics={"confidence": 0.9})
     assert states(deployment) == []
@@ -282,7 +283,9 @@ def test_rollups_and_outcomes_rebuilt_from_their_rows_equal_what_is_stored(links
     judge_all(links)
     before = count(links, "rollup"), count(links, "outcome"), count(links, "signal")
     events = {f"ticket-{number}" for number in range(3)}
-    links.database.transact(lambda connection: roll_up_events(connection, events, {}, utc_now()))
+    links.database.transact(
+        lambda connection: roll_up_events(connection, runs.lock_events(connection, events), {}, utc_now())
+    )
     assert (count(links, "rollup"), count(links, "outcome"), count(links, "signal")) == before
 
 
@@ -295,7 +298,7 @@ def model() -> Iterator[StubModel]:
 def asking(deployment: Deployment, folder: Path, **changes: Any) -> Deployment:
     """The same deployment with other settings, its rubric asking a model."""
     settings = deployment.settings.model_copy(update={"judge_model": "openai/stub", **changes})
-    add_rubric(settings.rubrics_dir, id="links", text=RUBRIC + changes.pop("more", ""))
+    add_rubric(settings.rubrics_dir, rubric_id="links", text=RUBRIC + changes.pop("more", ""))
     return Deployment(Settings(**settings.model_dump()))
 
 
@@ -377,6 +380,6 @@ def test_a_model_that_cannot_be_reached_leaves_a_reason_and_no_score(
     other.close()
 
 
-def failures(deployment: Deployment) -> list[operations.Failure]:
+def failures(deployment: Deployment) -> list[Failure]:
     with deployment.database.read() as connection:
         return operations.last_failures(connection)

@@ -39,13 +39,16 @@ def take_positions(connection: Connection, feed: FeedName, count: int) -> int:
     The row stays locked until the transaction ends, so places are given out in commit order, and
     a transaction that is rolled back leaves no gap.
     """
-    connection.execute(insert_into(connection, _feed).on_conflict_do_nothing(), {"feed": feed, "position": 0})
-    last = connection.execute(
+    advance = (
         update(_feed)
         .where(_feed.c.feed == feed)
         .values(position=_feed.c.position + count)
         .returning(_feed.c.position)
-    ).scalar_one()
+    )
+    last = connection.execute(advance).scalar_one_or_none()
+    if last is None:
+        connection.execute(insert_into(connection, _feed).on_conflict_do_nothing(), {"feed": feed, "position": 0})
+        last = connection.execute(advance).scalar_one()
     return int(last) - count + 1
 
 
@@ -59,13 +62,14 @@ def current_rollups(connection: Connection, event_ids: Collection[str]) -> dict[
 
 def append_rollups(connection: Connection, rollups: Sequence[Rollup]) -> None:
     """Add revisions and put those they replace out of force."""
-    if rollups:
-        keys = [(one.event_id, one.rubric_id) for one in rollups]
+    replaced = [(one.event_id, one.rubric_id) for one in rollups if one.revision > 1]
+    if replaced:
         connection.execute(
             update(_rollup)
-            .where(_rollup.c.current, tuple_(_rollup.c.event_id, _rollup.c.rubric_id).in_(keys))
+            .where(_rollup.c.current, tuple_(_rollup.c.event_id, _rollup.c.rubric_id).in_(replaced))
             .values(current=False)
         )
+    if rollups:
         connection.execute(_rollup.insert(), [as_row(one) for one in rollups])
 
 
@@ -106,12 +110,12 @@ def current_outcomes(connection: Connection, event_ids: Collection[str]) -> dict
 
 def append_outcomes(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Add revisions and put those they replace out of force."""
-    if outcomes:
+    replaced = [one.event_id for one in outcomes if one.revision > 1]
+    if replaced:
         connection.execute(
-            update(_outcome)
-            .where(_outcome.c.current, _outcome.c.event_id.in_([one.event_id for one in outcomes]))
-            .values(current=False)
+            update(_outcome).where(_outcome.c.current, _outcome.c.event_id.in_(replaced)).values(current=False)
         )
+    if outcomes:
         connection.execute(_outcome.insert(), [as_row(one) for one in outcomes])
 
 
