@@ -1,37 +1,14 @@
-"""Answers as JSON: money as exact decimal text, times in UTC."""
+"""Answers as JSON."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, is_dataclass
-from decimal import Decimal
 from typing import Any
 
-import orjson
 from fastapi.responses import Response
-from pydantic import BaseModel
+
+from evaluator.plain_json import json_bytes
 
 
 def json_answer(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON response; nothing is validated or converted again on the way out."""
     return Response(json_bytes(value), status, headers, "application/json")
-
-
-def json_bytes(value: Any) -> bytes:
-    """JSON with decimals written out in full, as text, so that no cent is lost to floating point."""
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return decimal_text(value)
-    if isinstance(value, BaseModel):
-        return dict(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form here")
-
-
-def decimal_text(value: Decimal) -> str:
-    """A decimal without exponent or trailing zeros: 0.0042, 12.5, 3."""
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text

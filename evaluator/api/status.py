@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from fastapi.responses import Response
-from pydantic import TypeAdapter
 
 from evaluator.api.access import DeploymentHere, Reader
 from evaluator.api.answers import json_answer
@@ -22,7 +21,4 @@ router = APIRouter(tags=["status"])
 )
 def read_status(deployment: DeploymentHere, _key: Reader) -> Response:
     """One look at everything; holds no captured content."""
-    return json_answer(_SITUATION.dump_python(situation_of(deployment, utc_now())))
-
-
-_SITUATION = TypeAdapter(Situation)
+    return json_answer(situation_of(deployment, utc_now()))

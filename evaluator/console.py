@@ -1,0 +1,264 @@
+"""What the commands print: tables, a live view of judging, and errors in one line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from evaluator.deployment import Deployment
+from evaluator.errors import AdjudgeError
+from evaluator.model.columns import utc_now
+from evaluator.model.outcome import DecidedBy, FinalOutcome
+from evaluator.situation import Situation, Waiting
+from evaluator.store.event_list import EventLine
+from evaluator.store.operations import overview
+from evaluator.store.progress import Progress, judging_progress
+
+out = Console()
+err = Console(stderr=True)
+
+QUIET_SECONDS = 2.5
+"""Nothing may be on the way for this long before judging counts as ended: the engine ticks once a second."""
+SHORT_PAUSE = timedelta(seconds=90)
+"""A judge that is paused no longer than this is waited for."""
+PLAIN_SECONDS = 10.0
+"""How often a line is printed where there is no terminal to draw on."""
+
+OUTCOME_STYLE = {
+    FinalOutcome.SUCCESS: "green",
+    FinalOutcome.PARTIAL: "yellow",
+    FinalOutcome.FAILED: "red",
+    FinalOutcome.PENDING: "dim",
+}
+DECIDED_BY = {
+    DecidedBy.SOR: "system of record",
+    DecidedBy.HUMAN: "human",
+    DecidedBy.JUDGE: "judge",
+    DecidedBy.NONE: "—",
+}
+
+
+def print_error(error: AdjudgeError) -> None:
+    """One red line, and the hint where there is one."""
+    err.print(f"[bold red]Error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+    if error.hint:
+        err.print(f"       {escape(error.hint)}", highlight=False, soft_wrap=True)
+
+
+def dollars(amount: Decimal | None) -> str:
+    """US dollars with as many decimals as small amounts need; "unpriced" where it is not known."""
+    if amount is None:
+        return "unpriced"
+    if amount == 0:
+        return "$0"
+    return f"${amount:,.2f}" if abs(amount) >= 1 else f"${amount:.4f}"
+
+
+def judging_dollars(spent: Decimal, unpriced: int) -> str:
+    """Spend on judging; what has no known price is said, never counted as 0."""
+    if unpriced and not spent:
+        return "unpriced"
+    return f"{dollars(spent)} + {unpriced} unpriced" if unpriced else dollars(spent)
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """How long ago, in its largest unit."""
+    seconds = max(0, int((now - then).total_seconds()))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def outcomes_table(lines: Iterable[EventLine], *, title: str | None = None) -> Table:
+    """Events with their outcome, who decided, coverage, cost, and the spend on judging in its own column."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for name in ("event", "workflow"):
+        table.add_column(name, overflow="fold")
+    table.add_column("runs", justify="right")
+    table.add_column("outcome")
+    table.add_column("who decided")
+    for name in ("judged", "cost", "judging"):
+        table.add_column(name, justify="right")
+    for line in lines:
+        outcome = line.outcome.final_outcome if line.outcome else FinalOutcome.PENDING
+        decided_by = line.outcome.decided_by if line.outcome else DecidedBy.NONE
+        style = OUTCOME_STYLE.get(FinalOutcome(outcome), "red")
+        table.add_row(
+            escape(line.event.event_id),
+            escape(line.event.workflow or "—"),
+            str(line.runs),
+            f"[{style}]{outcome}[/]",
+            DECIDED_BY[DecidedBy(decided_by)],
+            "—" if line.coverage is None else f"{line.coverage[0]} of {line.coverage[1]}",
+            dollars(line.cost.total) if line.runs else "—",
+            judging_dollars(line.judging_usd, line.judging_unpriced),
+        )
+    return table
+
+
+def counts(numbers: dict[str, int]) -> str:
+    """`3 ready, 1 open`, or a dash."""
+    return ", ".join(f"{number} {name}" for name, number in sorted(numbers.items()) if number) or "—"
+
+
+def print_situation(situation: Situation) -> None:
+    """All that `adjudge status` shows."""
+    seen = situation.overview
+    stages = _two_columns("stage", "count")
+    for name, text in (
+        ("spans", f"{seen.spans}"),
+        ("events", f"{seen.events}"),
+        ("runs", counts(seen.runs)),
+        ("content", counts(seen.fidelity)),
+        ("sampled", counts({name.replace("_", " "): n for name, n in seen.samples.items()})),
+        ("judgements", counts({name.replace("_", " "): n for name, n in seen.judgements.items()})),
+        ("verdicts", counts(seen.verdicts)),
+        ("outcomes", counts(seen.outcomes)),
+        ("decided by", counts({DECIDED_BY[DecidedBy(name)]: n for name, n in seen.decided_by.items()})),
+    ):
+        stages.add_row(name, text)
+    out.print(stages)
+    _print_waiting("What waits, and why", situation.waiting)
+    _print_waiting("Not evaluable", situation.not_evaluable)
+    _print_operation(situation)
+    spent = judging_dollars(situation.spent_today_usd, situation.unpriced_calls_today)
+    out.print(f"\n[bold]Spent on judging today (UTC):[/] {spent}, {situation.calls_today} calls")
+
+
+def _two_columns(left: str, right: str) -> Table:
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    table.add_column(left)
+    table.add_column(right, overflow="fold")
+    return table
+
+
+def _print_waiting(title: str, lines: Iterable[Waiting]) -> None:
+    table = Table(header_style="bold", box=None, pad_edge=False, title=f"\n{title}", title_justify="left")
+    table.add_column("count", justify="right")
+    table.add_column("what")
+    table.add_column("why", overflow="fold")
+    for line in lines:
+        table.add_row(str(line.count), escape(line.what), escape(line.why))
+    if table.row_count:
+        out.print(table)
+
+
+def _print_operation(situation: Situation) -> None:
+    seen, now = situation.overview, situation.at
+    out.print(f"\n[bold]Judge:[/] {escape(situation.judge)}", highlight=False)
+    workers = "; ".join(f"{one.worker}, since {ago(one.started_at, now)}" for one in seen.workers)
+    out.print(f"[bold]Workers:[/] {escape(workers) or '[red]none alive[/]'}", highlight=False)
+    for pause in seen.pauses:
+        out.print(
+            f"[yellow]Paused:[/] judge {escape(pause.judge)} until {pause.until:%H:%M:%S} UTC, "
+            f"{escape(pause.reason)}: {escape(pause.detail)}",
+            highlight=False,
+        )
+    for rubric in situation.rubrics:
+        judges = ", ".join(rubric.judges)
+        out.print(
+            f"[bold]Rubric:[/] {rubric.id} ({rubric.role}, version {rubric.version[:8]}), "
+            f"{rubric.sample_rate:.0%} of {escape(', '.join(rubric.workflows) or 'all workflows')}, by {escape(judges)}",
+            highlight=False,
+        )
+    for problem in situation.rubric_problems:
+        out.print(f"[red]Rubric problem:[/] {escape(problem)}", highlight=False, soft_wrap=True)
+    for failure in seen.failures:
+        out.print(
+            f"[red]Failure:[/] {failure.stage}/{failure.kind} {escape(failure.subject)} × {failure.count}, "
+            f"{ago(failure.last_at, now)}: {escape(failure.detail)}",
+            highlight=False,
+        )
+
+
+@dataclass
+class JudgingView:
+    """A live view of judging: a bar where there is a terminal, a line now and then where there is none."""
+
+    deployment: Deployment
+    event_id: str | None = None
+    wait_for_open_runs: bool = False
+    """Runs without a root become ready by the idle timeout; whether to wait for that."""
+    is_judged_here: Callable[[], bool] = lambda: True
+
+    def follow(self) -> Progress:
+        """Watch until nothing is on the way any more; where judging stands then."""
+        with ExitStack() as stack:
+            bars = task = None
+            if err.is_terminal:
+                bars = stack.enter_context(
+                    Bars(
+                        TextColumn("judging"),
+                        BarColumn(),
+                        TextColumn("{task.fields[told]}"),
+                        TimeElapsedColumn(),
+                        console=err,
+                    )
+                )
+                task = bars.add_task("judging", told="", total=None)
+            return self._follow(bars, task)
+
+    def _follow(self, bars: Bars | None, task: TaskID | None) -> Progress:
+        began, quiet_since, printed_at = time.monotonic(), None, 0.0
+        first = self._look()
+        while True:
+            seen = self._look()
+            now = time.monotonic()
+            told = self._told(seen, first, now - began)
+            if bars is not None and task is not None:
+                bars.update(task, completed=seen.ended, total=max(1, seen.known), told=told)
+            elif now - printed_at >= PLAIN_SECONDS:
+                err.print(f"judging: {told}", highlight=False, soft_wrap=True)
+                printed_at = now
+            if self._is_at_rest(seen):
+                quiet_since = quiet_since or now
+                if now - quiet_since >= QUIET_SECONDS:
+                    return seen
+            else:
+                quiet_since = None
+            time.sleep(0.25)
+
+    def _look(self) -> Progress:
+        with self.deployment.database.read() as connection:
+            return judging_progress(connection, now=utc_now(), event_id=self.event_id)
+
+    def _is_at_rest(self, seen: Progress) -> bool:
+        if seen.on_the_way or (self.wait_for_open_runs and seen.open_runs):
+            return False
+        soon = seen.resumes_at is not None and seen.resumes_at - utc_now() <= SHORT_PAUSE
+        return not (seen.paused and soon)
+
+    def _told(self, seen: Progress, first: Progress, elapsed: float) -> str:
+        parts = [f"{seen.done} of {seen.known} done"]
+        if seen.not_evaluable:
+            parts.append(f"{seen.not_evaluable} not evaluable ({self._reasons()})")
+        waiting = seen.known - seen.ended
+        parts.append(f"{waiting} waiting")
+        if seen.open_runs and self.wait_for_open_runs:
+            parts.append(f"{seen.open_runs} runs without an end yet")
+        fresh = seen.ended - first.ended
+        if fresh >= 3 and waiting:
+            parts.append(f"about {_duration(elapsed / fresh * waiting)} left")
+        return ", ".join(parts)
+
+    def _reasons(self) -> str:
+        now = utc_now()
+        with self.deployment.database.read() as connection:
+            reasons = overview(connection, now=now, worker_seen_after=now).not_evaluable
+        return counts(reasons)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,59 @@
+"""What an operator may order before judging: lift pauses, try again, judge one event; each act is audited."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from evaluator import pipeline
+from evaluator.deployment import Deployment
+from evaluator.enrolment import enrol_events
+from evaluator.errors import NotFound
+from evaluator.model.columns import utc_now
+from evaluator.model.judgement import NotEvaluable
+from evaluator.store import judgements as queue
+from evaluator.store.api_keys import audit
+from evaluator.store.database import Connection
+from evaluator.store.runs import load_event
+
+
+def give_orders(
+    deployment: Deployment,
+    *,
+    actor: str,
+    event_id: str | None = None,
+    again: Collection[NotEvaluable] = (),
+    resume: bool = False,
+) -> Iterator[str]:
+    """Carry the orders out; one line for each says what it did. Raises NotFound for an unknown event."""
+    if resume:
+        lifted = deployment.database.transact(lambda connection: _resume(connection, actor))
+        yield f"{lifted} pauses lifted."
+    if again:
+        due = deployment.database.transact(lambda connection: _try_again(connection, again, actor))
+        yield f"{due} judgements are due again."
+    if event_id is not None:
+        while pipeline.assemble_runs(deployment, event_id=event_id):
+            pass
+        deployment.database.transact(lambda connection: _request(connection, deployment, event_id, actor))
+        yield f"Every run of {event_id!r} is to be judged."
+
+
+def _resume(connection: Connection, actor: str) -> int:
+    lifted = queue.resume_judges(connection)
+    audit(connection, actor=actor, act="resume_judges", subject="all judges", detail={"pauses": lifted})
+    return lifted
+
+
+def _try_again(connection: Connection, reasons: Collection[NotEvaluable], actor: str) -> int:
+    due = queue.retry_not_evaluable(connection, reasons, utc_now())
+    audit(
+        connection, actor=actor, act="judge_again", subject=", ".join(sorted(reasons)), detail={"judgements": due}
+    )
+    return due
+
+
+def _request(connection: Connection, deployment: Deployment, event_id: str, actor: str) -> None:
+    if load_event(connection, event_id) is None:
+        raise NotFound(f"No event {event_id!r} is known here.", hint="`adjudge outcomes` lists events.")
+    enrol_events(connection, deployment, {event_id}, utc_now(), requested=True)
+    audit(connection, actor=actor, act="request_judging", subject=event_id)

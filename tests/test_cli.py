@@ -1,0 +1,184 @@
+"""The command line, run as an operator runs it, against a real database."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evaluator.cli import run, settings_lines
+from evaluator.deployment import Deployment
+from evaluator.settings import Settings
+from evaluator.store.api_keys import audit_trail, find_key, hash_of
+from tests.world import CHECKED_RUBRIC, add_rubric, reported_run
+
+Printed = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands see the test's own deployment."""
+    for name in ("data_dir", "database_url", "rubrics_dir"):
+        monkeypatch.setenv(f"ADJUDGE_{name.upper()}", str(getattr(settings, name)))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def jsonl(tmp_path: Path, *lines: object) -> str:
+    file = tmp_path / "runs.jsonl"
+    file.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+    return str(file)
+
+
+def test_a_key_is_printed_once_and_works_until_it_is_revoked(deployment: Deployment, capsys: Printed) -> None:
+    assert run(["keys", "create", "--name", "app", "--scope", "ingest", "--scope", "read", "--quiet"]) == 0
+    key = capsys.readouterr().out.strip()
+    with deployment.database.read() as connection:
+        stored = find_key(connection, hash_of(key))
+    assert stored is not None
+    assert stored.scopes == ["ingest", "read"]
+    assert run(["keys", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert stored.hint in listed
+    assert key not in listed
+    assert run(["keys", "revoke", stored.hint]) == 0
+    with deployment.database.read() as connection:
+        assert find_key(connection, hash_of(key)) is None
+        acts = audit_trail(connection)
+    assert [entry.act for entry in acts] == ["revoke_key", "create_key"]
+    assert all("command line" in entry.actor for entry in acts)
+
+
+def test_revoking_what_is_not_there_is_told_in_one_line(capsys: Printed) -> None:
+    assert run(["keys", "revoke", "adj_nothing"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("Error: No active key begins with")
+    assert "keys list" in told
+
+
+def test_an_unknown_scope_is_a_matter_of_usage(capsys: Printed) -> None:
+    assert run(["keys", "create", "--name", "app", "--scope", "everything"]) == 2
+
+
+def test_good_lines_are_stored_and_bad_ones_told_by_number(tmp_path: Path, capsys: Printed) -> None:
+    file = jsonl(
+        tmp_path, reported_run(event_id="e1"), "{broken", "", {"event_ids": "e2"}, reported_run(event_id="e3")
+    )
+    assert run(["import", file]) == 1
+    told = capsys.readouterr().err
+    assert "line 2: not JSON" in told
+    assert "line 4:" in told
+    assert "did you mean 'event_id'?" in told
+    assert "2 runs stored, 2 lines could not be read." in told
+    assert run(["outcomes"]) == 0
+    table = capsys.readouterr().out
+    assert "e1" in table
+    assert "e3" in table
+
+
+def test_importing_twice_changes_nothing(tmp_path: Path, capsys: Printed, deployment: Deployment) -> None:
+    add_rubric(deployment.settings.rubrics_dir, rubric_id="links", text=CHECKED_RUBRIC)
+    file = jsonl(tmp_path, reported_run(event_id="e1"), reported_run(event_id="e2"))
+    counts = []
+    for _ in range(2):
+        assert run(["import", file]) == 0
+        capsys.readouterr()
+        assert run(["status", "--json"]) == 0
+        seen = json.loads(capsys.readouterr().out)["overview"]
+        counts.append((seen["runs"], seen["judgements"]))
+    assert counts[0] == counts[1] == ({"ready": 2}, {"due": 2})
+
+
+def test_standard_input_can_be_imported(monkeypatch: pytest.MonkeyPatch, capsys: Printed) -> None:
+    class Stdin:
+        buffer = io.BytesIO(json.dumps(reported_run()).encode())
+
+    monkeypatch.setattr("sys.stdin", Stdin)
+    assert run(["import", "-"]) == 0
+    assert "1 runs stored" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_told_in_one_line(capsys: Printed) -> None:
+    assert run(["import", "nowhere.jsonl"]) == 1
+    assert capsys.readouterr().err.startswith("Error: nowhere.jsonl cannot be read: No such file")
+
+
+def test_judging_runs_until_nothing_is_due(tmp_path: Path, capsys: Printed, deployment: Deployment) -> None:
+    add_rubric(deployment.settings.rubrics_dir, rubric_id="links", text=CHECKED_RUBRIC)
+    run(["import", jsonl(tmp_path, reported_run(event_id="with"), reported_run(event_id="without", output="No."))])
+    judged = subprocess.run([sys.executable, "-m", "evaluator.cli", "judge"], capture_output=True, text=True)
+    assert judged.returncode == 0, judged.stderr
+    assert judged.stderr.splitlines()[-1] == "2 done"
+    capsys.readouterr()
+    run(["outcomes"])
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    assert rows["with"][:4] == ["Support", "1", "success", "judge"]
+    assert rows["without"][:4] == ["Support", "1", "failed", "judge"]
+    assert rows["with"][4:7] == ["1", "of", "1"]
+
+
+def test_what_waits_and_why_is_shown(tmp_path: Path, capsys: Printed, deployment: Deployment) -> None:
+    add_rubric(deployment.settings.rubrics_dir)
+    (deployment.settings.rubrics_dir / "broken.yaml").write_text("id: broken\ntitel: x\n")
+    run(["import", jsonl(tmp_path, reported_run())])
+    capsys.readouterr()
+    assert run(["status"]) == 0
+    told = capsys.readouterr().out
+    assert "judgements due" in told
+    assert "adjudge worker" in told
+    assert "small local model" in told
+    assert re.search(r"broken\.yaml:2:1: .*did you mean 'title'", told)
+
+
+def test_an_unknown_event_cannot_be_judged(capsys: Printed) -> None:
+    assert run(["judge", "--event", "nowhere"]) == 1
+    assert "'nowhere'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github"])
+def test_lint_names_file_line_and_column(tmp_path: Path, capsys: Printed, form: str) -> None:
+    file = tmp_path / "one.yaml"
+    file.write_text("id: one\ntitel: What?\ncriteria:\n  - {id: a, ask: Is it?}\n")
+    assert run(["rubrics", "lint", str(file), "--format", form]) == 1
+    told = capsys.readouterr().out
+    match form:
+        case "text":
+            assert f"{file}:2:1: " in told
+        case "json":
+            assert {"line": 2, "column": 1}.items() <= json.loads(told)[0].items()
+        case "github":
+            assert told.startswith(f"::error file={file},line=")
+
+
+def test_lint_of_good_rubrics_is_0_and_says_how_many(capsys: Printed, settings: Settings) -> None:
+    add_rubric(settings.rubrics_dir)
+    assert run(["rubrics", "lint"]) == 0
+    assert "1 rubric, no problems" in capsys.readouterr().err
+
+
+def test_settings_say_where_they_come_from_and_hide_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADJUDGE_JUDGE_API_KEY", "sk-very-secret")
+    settings = Settings(database_url="postgresql://me:hush@db/adjudge")
+    lines = {variable: (value, source) for variable, value, source in settings_lines(settings)}
+    assert lines["ADJUDGE_DATABASE_URL"] == ("postgresql://***@db/adjudge", "environment")
+    assert lines["ADJUDGE_LEASE_SECONDS"][1] == "default"
+    assert "secret" not in lines["ADJUDGE_JUDGE_API_KEY"][0]
+    assert set(lines) == {f"ADJUDGE_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_a_setting_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Printed) -> None:
+    monkeypatch.setenv("ADJUDGE_PORT", "eighty")
+    assert run(["status"]) == 1
+    assert "ADJUDGE_PORT" in capsys.readouterr().err
+
+
+def test_a_database_out_of_reach_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: Printed) -> None:
+    monkeypatch.setenv("ADJUDGE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    assert run(["status"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("Error: The database is out of reach")
+    assert "Traceback" not in told
