@@ -153,11 +153,11 @@ def stub_model(delay_ms: float = 50) -> Iterator[StubModel]:
 def run_to_judge(number: int, *, runs_per_event: int = 2, padding: int = 1500) -> AssembledRun:
     """A run with about 2 KB of content, unlike any other; its prompt names it as item-<number>."""
     now = utc_now()
-    words = random.Random(number).choices(_WORDS, k=padding // 6)
-    filler = ". ".join(" ".join(words[start : start + 12]) for start in range(0, len(words), 12))
     capture = Capture(
         input=Passage(value=f"item-{number} Where is my order?", fidelity=Fidelity.FULL, dialect="report"),
-        output=Passage(value=f"It is on its way. {filler}", fidelity=Fidelity.FULL, dialect="report"),
+        output=Passage(
+            value=f"It is on its way. {words_of(number, padding)}", fidelity=Fidelity.FULL, dialect="report"
+        ),
     )
     run = Run(
         run_id=f"run-{number}",
@@ -171,6 +171,12 @@ def run_to_judge(number: int, *, runs_per_event: int = 2, padding: int = 1500) -
         content_hash=capture.content_hash,
     )
     return AssembledRun(run=run, capture=capture)
+
+
+def words_of(number: int, chars: int) -> str:
+    """At least `chars` characters of plausible prose, another for each number."""
+    words = random.Random(number).choices(_WORDS, k=chars // 4 + 12)
+    return ". ".join(" ".join(words[start : start + 12]) for start in range(0, len(words), 12))
 
 
 def environment(folder: Path, api_base: str, **settings: object) -> dict[str, str]:

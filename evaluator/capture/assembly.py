@@ -11,14 +11,13 @@ from typing import Any
 from evaluator.capture.app_says import correlations_of, diagnostics_of, evaluations_of
 from evaluator.capture.execution import ended_how, instant
 from evaluator.capture.llm_calls import LlmCall, Price, llm_calls
-from evaluator.capture.otlp import bounded_id
+from evaluator.capture.otlp import EVENT_NAMES, bounded_id
 from evaluator.capture.run_content import capture_of
 from evaluator.capture.span_facts import LogFacts, SpanFacts
 from evaluator.capture.span_tree import JUDGE_MARK, LogOwners, own_run_id, runs_of, unique_spans
 from evaluator.model.capture import Capture
 from evaluator.model.run import ClosedBy, Run, RunState
 
-_EVENT_NAMES = ("session.id", "gen_ai.conversation.id")
 _WORKFLOW_NAMES = ("gen_ai.workflow.name", "traceloop.workflow.name", "gen_ai.agent.name")
 _LONGEST_WORD = 400
 
@@ -127,10 +126,8 @@ def _start_ns(root: SpanFacts | None, spans: Sequence[SpanFacts]) -> int:
 
 
 def _event_id(spans: Sequence[SpanFacts]) -> str:
-    named = _first(spans, "botanu.event_id")
-    for name in _EVENT_NAMES:
-        named = named or _first(spans, name)
-    return named or spans[0].trace_id
+    named = (_first(spans, name) for name in EVENT_NAMES)
+    return next(filter(None, named), spans[0].trace_id)
 
 
 def _workflow(spans: Sequence[SpanFacts]) -> str:

@@ -29,6 +29,9 @@ _LONGEST_NAME = 1000
 
 Row = dict[str, Any]
 
+EVENT_NAMES = ("botanu.event_id", "session.id", "gen_ai.conversation.id")
+"""Attributes that name the event, strongest first."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -216,7 +219,8 @@ def _add_span(batch: SpanBatch, span: PlainSpan, context: Row, redactor: Redacto
             ]
         if span.status_message:
             packed["status_message"] = redactor.redact(packed["status_message"])[0]
-    run_id, event_id = attributes.get("botanu.run_id"), attributes.get("botanu.event_id")
+    run_id = attributes.get("botanu.run_id")
+    event_id = next((attributes[name] for name in EVENT_NAMES if name in attributes), None)
     run_key = "" if run_id is None else bounded_id(run_id)
     batch.arrivals.add((span.trace_id, run_key, "" if event_id is None else bounded_id(event_id)))
     batch.spans.append(
