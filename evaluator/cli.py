@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +15,10 @@ import typer
 from evaluator.errors import AdjudgeError, Misconfigured
 from evaluator.model.api_key import Scope
 from evaluator.model.judgement import NotEvaluable
-from evaluator.settings import Settings
+from evaluator.settings import Settings, load_settings, shown
 
 if TYPE_CHECKING:
     from evaluator.deployment import Deployment
-
-_URL_PASSWORD = re.compile(r"://[^/@\s]*@")
 
 app = typer.Typer(
     name="adjudge",
@@ -75,18 +72,7 @@ def _database_away(error: Exception) -> AdjudgeError | None:
 
 def read_settings(**changes: object) -> Settings:
     """The settings of this environment, with changes; raises Misconfigured naming the variable that is wrong."""
-    from pydantic import ValidationError
-
-    config = os.environ.get("ADJUDGE_CONFIG")
-    if config and not Path(config).is_file():
-        raise Misconfigured(f"ADJUDGE_CONFIG names {config}, and there is no such file.")
-    try:
-        return Settings(**changes)  # type: ignore[arg-type]  # the fields' own types are checked right here
-    except ValidationError as error:
-        told = "; ".join(
-            f"ADJUDGE_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors(include_input=False)
-        )
-        raise Misconfigured(told, hint="`adjudge settings` shows every setting and where it comes from.") from None
+    return load_settings(**changes)
 
 
 @contextmanager
@@ -145,8 +131,9 @@ def judge(
     resume: Annotated[bool, typer.Option(help="First lift all pauses of judges.")] = False,
 ) -> None:
     """Judge here until nothing is due; where a worker runs already, watch it."""
-    from evaluator.console import JudgingView, counts, err
+    from evaluator.console import JudgingView, err
     from evaluator.judging_orders import give_orders
+    from evaluator.wording import counts
 
     with opened() as deployment:
         for line in give_orders(deployment, actor=_actor(), event_id=event, again=again or [], resume=resume):
@@ -234,14 +221,12 @@ def settings_lines(settings: Settings) -> Iterator[tuple[str, str, str]]:
     from dotenv import dotenv_values
 
     config = os.environ.get("ADJUDGE_CONFIG", "")
-    in_file = {name.upper() for name in dotenv_values(config)} if config else set()
+    in_file = {name.upper() for name in dotenv_values(Path(config).expanduser())} if config else set()
     in_environment = {name.upper() for name in os.environ}
     for name in Settings.model_fields:
         variable = f"ADJUDGE_{name.upper()}"
-        value = getattr(settings, name)
-        shown = _URL_PASSWORD.sub("://***@", str(value))
         source = "environment" if variable in in_environment else config if variable in in_file else "default"
-        yield variable, shown, source
+        yield variable, shown(name, getattr(settings, name)), source
 
 
 @keys_app.command("create")

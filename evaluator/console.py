@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,6 +22,7 @@ from evaluator.situation import Situation, Waiting
 from evaluator.store.event_list import EventLine
 from evaluator.store.operations import overview
 from evaluator.store.progress import Progress, judging_progress
+from evaluator.wording import DECIDED_BY, ago, counts, dollars, duration, judging_dollars
 
 out = Console()
 err = Console(stderr=True)
@@ -40,12 +40,6 @@ OUTCOME_STYLE = {
     FinalOutcome.FAILED: "red",
     FinalOutcome.PENDING: "dim",
 }
-DECIDED_BY = {
-    DecidedBy.SOR: "system of record",
-    DecidedBy.HUMAN: "human",
-    DecidedBy.JUDGE: "judge",
-    DecidedBy.NONE: "—",
-}
 
 
 def print_error(error: AdjudgeError) -> None:
@@ -53,31 +47,6 @@ def print_error(error: AdjudgeError) -> None:
     err.print(f"[bold red]Error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
     if error.hint:
         err.print(f"       {escape(error.hint)}", highlight=False, soft_wrap=True)
-
-
-def dollars(amount: Decimal | None) -> str:
-    """US dollars with as many decimals as small amounts need; "unpriced" where it is not known."""
-    if amount is None:
-        return "unpriced"
-    if amount == 0:
-        return "$0"
-    return f"${amount:,.2f}" if abs(amount) >= 1 else f"${amount:.4f}"
-
-
-def judging_dollars(spent: Decimal, unpriced: int) -> str:
-    """Spend on judging; what has no known price is said, never counted as 0."""
-    if unpriced and not spent:
-        return "unpriced"
-    return f"{dollars(spent)} + {unpriced} unpriced" if unpriced else dollars(spent)
-
-
-def ago(then: datetime, now: datetime) -> str:
-    """How long ago, in its largest unit."""
-    seconds = max(0, int((now - then).total_seconds()))
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
 
 
 def outcomes_table(lines: Iterable[EventLine], *, title: str | None = None) -> Table:
@@ -107,11 +76,6 @@ def outcomes_table(lines: Iterable[EventLine], *, title: str | None = None) -> T
     return table
 
 
-def counts(numbers: dict[str, int]) -> str:
-    """`3 ready, 1 open`, or a dash."""
-    return ", ".join(f"{number} {name}" for name, number in sorted(numbers.items()) if number) or "—"
-
-
 def print_situation(situation: Situation) -> None:
     """All that `adjudge status` shows."""
     seen = situation.overview
@@ -121,9 +85,10 @@ def print_situation(situation: Situation) -> None:
         ("events", f"{seen.events}"),
         ("runs", counts(seen.runs)),
         ("content", counts(seen.fidelity)),
-        ("sampled", counts({name.replace("_", " "): n for name, n in seen.samples.items()})),
-        ("judgements", counts({name.replace("_", " "): n for name, n in seen.judgements.items()})),
+        ("sampled", counts(seen.samples)),
+        ("judgements", counts(seen.judgements)),
         ("verdicts", counts(seen.verdicts)),
+        ("rollups", counts(seen.rollups)),
         ("outcomes", counts(seen.outcomes)),
         ("decided by", counts({DECIDED_BY[DecidedBy(name)]: n for name, n in seen.decided_by.items()})),
     ):
@@ -249,7 +214,7 @@ class JudgingView:
             parts.append(f"{seen.open_runs} runs without an end yet")
         fresh = seen.ended - first.ended
         if fresh >= 3 and waiting:
-            parts.append(f"about {_duration(elapsed / fresh * waiting)} left")
+            parts.append(f"about {duration(elapsed / fresh * waiting)} left")
         return ", ".join(parts)
 
     def _reasons(self) -> str:
@@ -257,8 +222,3 @@ class JudgingView:
         with self.deployment.database.read() as connection:
             reasons = overview(connection, now=now, worker_seen_after=now).not_evaluable
         return counts(reasons)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -19,6 +19,7 @@ from evaluator.store.tables import (
     JudgementRow,
     JudgePauseRow,
     OutcomeRow,
+    RollupRow,
     RunRow,
     SampleRow,
     SpanRow,
@@ -30,7 +31,7 @@ from evaluator.store.tables import (
 _event, _run, _span, _arrival = table_of(EventRow), table_of(RunRow), table_of(SpanRow), table_of(ArrivalRow)
 _judgement, _verdict, _sample = table_of(JudgementRow), table_of(VerdictRow), table_of(SampleRow)
 _outcome, _failure, _pause = table_of(OutcomeRow), table_of(FailureRow), table_of(JudgePauseRow)
-_beat, _spend = table_of(WorkerBeatRow), table_of(SpendRow)
+_beat, _spend, _rollup = table_of(WorkerBeatRow), table_of(SpendRow), table_of(RollupRow)
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Overview:
     retrying: int = 0
     """Due judgements that have failed at least once."""
     verdicts: dict[str, int] = field(default_factory=dict)
+    rollups: dict[str, int] = field(default_factory=dict)
+    """Verdict → rollups in force."""
     outcomes: dict[str, int] = field(default_factory=dict)
     decided_by: dict[str, int] = field(default_factory=dict)
     pauses: list[JudgePause] = field(default_factory=list)
@@ -84,6 +87,7 @@ def overview(connection: Connection, *, now: datetime, worker_seen_after: dateti
         not_evaluable=counts(_judgement.c.reason, _judgement.c.state == JudgementState.NOT_EVALUABLE),
         retrying=count(_judgement, _judgement.c.state == JudgementState.DUE, _judgement.c.attempts > 0),
         verdicts=counts(_verdict.c.verdict),
+        rollups=counts(_rollup.c.verdict, _rollup.c.current),
         outcomes=counts(_outcome.c.final_outcome, _outcome.c.current),
         decided_by=counts(_outcome.c.decided_by, _outcome.c.current),
         pauses=[

@@ -1,0 +1,52 @@
+"""How numbers, times and decisions are said, the same on pages and in commands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from evaluator.model.outcome import DecidedBy
+
+DECIDED_BY = {
+    DecidedBy.SOR: "system of record",
+    DecidedBy.HUMAN: "human",
+    DecidedBy.JUDGE: "judge",
+    DecidedBy.NONE: "—",
+}
+
+
+def dollars(amount: Decimal | None) -> str:
+    """US dollars with as many decimals as small amounts need; "unpriced" where it is not known."""
+    if amount is None:
+        return "unpriced"
+    if amount == 0:
+        return "$0"
+    return f"${amount:,.2f}" if abs(amount) >= 1 else f"${amount:.4f}"
+
+
+def judging_dollars(spent: Decimal, unpriced: int) -> str:
+    """Spend on judging; what has no known price is said, never counted as 0."""
+    if unpriced and not spent:
+        return "unpriced"
+    return f"{dollars(spent)} + {unpriced} unpriced" if unpriced else dollars(spent)
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """How long ago, in its largest unit."""
+    seconds = max(0, int((now - then).total_seconds()))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def duration(seconds: float) -> str:
+    """`2 min 5 s`, or `42 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def counts(numbers: dict[str, int]) -> str:
+    """`3 ready, 1 open`, or a dash."""
+    told = (f"{number} {name.replace('_', ' ')}" for name, number in sorted(numbers.items()) if number)
+    return ", ".join(told) or "—"
