@@ -15,8 +15,10 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from sdk.example_app.corpus import CorpusEvent, CorpusRun, day_of, read_corpus, started_at
-from sdk.example_app.spans import CorpusIds, RunSpans, open_run
+from sdk.example_app.botanu_client import open_botanu_run
+from sdk.example_app.corpus import CorpusEvent, CorpusRun, Form, day_of, read_corpus, started_at
+from sdk.example_app.other_clients import open_gen_ai_run, open_openinference_run
+from sdk.example_app.run_spans import CorpusIds, RunSpans
 
 RUNS_PER_WAVE = 12
 SERVICES = {"Support": "support-svc", "Fulfillment": "orders", "Extraction": "doc-intake"}
@@ -56,6 +58,19 @@ def _oldest_first(day: datetime) -> Iterator[tuple[CorpusEvent, CorpusRun]]:
             yield event, run
             if run.id in called:
                 yield called[run.id]
+
+
+def _open_run(
+    provider: TracerProvider, event: CorpusEvent, run: CorpusRun, start: datetime, caller: RunSpans | None
+) -> RunSpans:
+    """Start every span of a run at its own past time; nothing is sent before they end."""
+    if run.form is Form.OPENINFERENCE:
+        return open_openinference_run(
+            provider.get_tracer("openinference.instrumentation.langchain"), event, run, start
+        )
+    if run.form is Form.GEN_AI:
+        return open_gen_ai_run(provider.get_tracer("opentelemetry.util.genai.handler"), event, run, start)
+    return open_botanu_run(provider, event, run, start, caller)
 
 
 class _Delivery(OTLPSpanExporter):
@@ -126,7 +141,7 @@ class _App:
         self._ids.begin(run)
         caller = self._open[run.parent] if run.parent else None
         provider = self._providers[event.workflow]
-        self._open[run.id] = open_run(provider, event, run, started_at(event, run, day), caller)
+        self._open[run.id] = _open_run(provider, event, run, started_at(event, run, day), caller)
         return self._open[run.id]
 
     def _flush(self) -> None:

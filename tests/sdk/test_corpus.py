@@ -22,7 +22,7 @@ from sdk.example_app.corpus import (
     started_at,
     truths,
 )
-from sdk.example_app.spans import CONTENT_LIMIT
+from sdk.example_app.run_spans import CONTENT_LIMIT
 
 NOW = datetime(2026, 3, 4, 15, 30, tzinfo=UTC)
 EVENTS = read_corpus()
