@@ -6,24 +6,38 @@ docs/settings.md lists them; a test keeps the two equal.
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import platformdirs
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from evaluator.errors import Misconfigured
+
+PREFIX = "ADJUDGE_"
+
+_URL_PASSWORD = re.compile(r"://\S*@")
+_LONGEST_SHOWN = 60
+
+
+def _models_dir() -> Path:
+    return Path(platformdirs.user_cache_dir("adjudge")) / "models"
 
 
 class Settings(BaseSettings):
     """What an operator may set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ADJUDGE_",
-        env_file=os.environ.get("ADJUDGE_CONFIG"),
+        env_prefix=PREFIX,
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
+        allow_inf_nan=False,
     )
 
     data_dir: Path = Field(default=Path("adjudge-data"), description="Folder for the database and large bodies.")
@@ -73,7 +87,7 @@ class Settings(BaseSettings):
         default=6, description="Times a judgement is tried while the provider fails in a way that may pass."
     )
     models_dir: Path = Field(
-        default=Path(platformdirs.user_cache_dir("adjudge")) / "models",
+        default_factory=_models_dir,
         description="Folder of the local model's weights.",
     )
 
@@ -108,3 +122,73 @@ class Settings(BaseSettings):
             if url.startswith(plain):
                 return "postgresql+psycopg://" + url.removeprefix(plain)
         return url
+
+
+def load_settings(**changes: Any) -> Settings:
+    """The settings of this environment and of the file ADJUDGE_CONFIG names, with changes by field name.
+
+    A change goes before the environment, the environment before the file. Raises Misconfigured: for a file that
+    cannot be read, and for values that are not allowed, naming each variable, what was found and what it takes.
+    """
+    config = _config_file()
+    try:
+        return Settings(_env_file=config, **changes)
+    except ValidationError as error:
+        problems = [_problem(one, config, changes) for one in error.errors(include_url=False)]
+        raise Misconfigured("; ".join(problems) + ".", hint="docs/settings.md describes every setting.") from None
+
+
+def takes(name: str) -> str:
+    """What a setting takes, in words; `name` is its field."""
+    schema = Settings.model_json_schema()["properties"][name]
+    schema = schema.get("anyOf", [schema])[0]
+    match schema["type"]:
+        case "integer":
+            return f"a whole number{_bounds(schema)}"
+        case "number":
+            return f"a number{_bounds(schema)}"
+        case "boolean":
+            return "true or false"
+        case _:
+            return "a path" if schema.get("format") == "path" else "text"
+
+
+def shown(name: str, value: object) -> str:
+    """A setting's value as it may be shown: secrets and passwords within URLs are masked."""
+    if Settings.model_fields[name].annotation is SecretStr:
+        return "**********" if value and str(value) else ""
+    return _URL_PASSWORD.sub("://***@", str(value))
+
+
+def _config_file() -> Path | None:
+    named = os.environ.get(f"{PREFIX}CONFIG")
+    if not named:
+        return None
+    path = Path(named).expanduser()
+    if not path.is_file():
+        raise Misconfigured(f"ADJUDGE_CONFIG names {named}, and there is no such file.")
+    try:
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Misconfigured(f"ADJUDGE_CONFIG names {named}, and that file is not UTF-8 text.") from None
+    except OSError as error:
+        raise Misconfigured(f"ADJUDGE_CONFIG names {named}, which cannot be read: {error.strerror}.") from None
+    return path
+
+
+def _problem(one: ErrorDetails, config: Path | None, changes: Mapping[str, object]) -> str:
+    place = str(one["loc"][0])
+    name = place.lower().removeprefix(PREFIX.lower())
+    variable = f"{PREFIX}{name.upper()}"
+    found = repr(shown(name, one["input"])[:_LONGEST_SHOWN])
+    in_environment = any(known.upper() == variable for known in os.environ)
+    where = "" if name in changes else " in the environment" if in_environment else f" in {config}"
+    return f"{variable} takes {takes(name)}; found {found}{where}"
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    if "exclusiveMinimum" in schema:
+        return f" above {schema['exclusiveMinimum']:g}"
+    if "maximum" in schema:
+        return f" from {schema['minimum']:g} to {schema['maximum']:g}"
+    return f", {schema['minimum']:g} or more"
