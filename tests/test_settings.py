@@ -66,9 +66,17 @@ def test_the_environment_goes_before_the_file_and_a_change_before_both(
     )
 
 
-def test_a_dollar_in_single_quotes_is_taken_as_it_is(file: Path) -> None:
+def test_an_expression_in_single_quotes_is_taken_as_it_is(file: Path) -> None:
     file.write_text("ADJUDGE_REDACT_EXTRA='\\bK-[0-9]{6}$'  # badge numbers\n")
     assert load_settings().redact_extra == r"\bK-[0-9]{6}$"
+
+
+def test_a_variable_within_a_value_is_replaced_even_in_single_quotes(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_OF_THE_DAY", "openai/gpt-4.1-mini")
+    file.write_text("ADJUDGE_JUDGE_MODEL='${MODEL_OF_THE_DAY}'\n")
+    assert load_settings().judge_model == "openai/gpt-4.1-mini"
 
 
 def test_a_file_that_does_not_exist_is_named(file: Path) -> None:
