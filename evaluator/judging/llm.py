@@ -12,12 +12,13 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import aiohttp
-
 from evaluator.judging.failures import CallFailed, classify
+
+if TYPE_CHECKING:
+    import aiohttp  # 10 MB that a server which does not judge need not hold
 
 _REPLY_NAME = "verdict"
 _BAD_REQUEST = 400
@@ -159,6 +160,7 @@ async def _stop_litellm() -> None:
 
 @cache
 def _expected_errors() -> tuple[type[Exception], ...]:
+    import aiohttp
     import httpx
     import openai
     from litellm import exceptions
@@ -169,6 +171,8 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
 def _session() -> aiohttp.ClientSession:
     """One session per event loop, shared by every provider and every client litellm builds."""
+    import aiohttp
+
     loop = asyncio.get_running_loop()
     session = _sessions.get(loop)
     if session is None or session.closed:
