@@ -18,6 +18,7 @@ from evaluator.judging.llm import LlmCall, LlmReply, complete
 from evaluator.judging.prompt import (
     PROMPT_VERSION,
     Prompt,
+    answer_name,
     ask_again,
     build_messages,
     content_key,
@@ -165,11 +166,6 @@ def _prepare(work: JudgeWork) -> _Prepared:
         for each in questions
     ]
     return _Prepared((), tuple(answers), flags)
-
-
-def answer_name(content: dict[str, Any]) -> str:
-    """Which content is the AI system's answer: answer, else output, else the last."""
-    return next((name for name in ("answer", "output") if name in content), list(content)[-1])
 
 
 def _says_something(content: Mapping[str, Any]) -> bool:

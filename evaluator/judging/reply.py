@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
 
 from evaluator.errors import AdjudgeError
-from evaluator.judging.prompt import MOST_QUOTES, allowed_words
+from evaluator.judging.prompt import ASKED_QUOTES, allowed_words
 from evaluator.judging.scoring import level_passes
 from evaluator.model.rubric import Criterion
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict, Quote
@@ -19,6 +19,7 @@ from evaluator.model.verdict import CriterionLabel, CriterionVerdict, Quote
 PARSER_VERSION = "1"
 """Part of every fingerprint; raise it with any change to how replies are read."""
 
+_KEPT_QUOTES = 3
 _LONGEST_QUOTE = 160
 _LONGEST_REASONING = 240
 _FENCED = re.compile(r"\s*```(?:json)?[ \t]*\n(.*)\n[ \t]*```\s*", re.DOTALL | re.IGNORECASE)
@@ -71,7 +72,7 @@ def _answer_schema(criterion: Criterion, bounded: bool) -> dict[str, Any]:
     if bounded:
         quote["maxLength"] = _LONGEST_QUOTE
         reasoning["maxLength"] = _LONGEST_REASONING
-        evidence["maxItems"] = MOST_QUOTES
+        evidence["maxItems"] = ASKED_QUOTES
     verdict = {"type": "string", "enum": list(allowed_words(criterion))}
     return _strict_object({"evidence": evidence, "reasoning": reasoning, "verdict": verdict})
 
@@ -119,7 +120,7 @@ def _answer(criterion: Criterion, given: Any) -> CriterionVerdict:
         level=level,
         reasoning=given.reasoning.strip()[:1000],
         evidence=tuple(
-            Quote(text=each[:500], found=False) for each in given.evidence[:MOST_QUOTES] if each.strip()
+            Quote(text=each[:500], found=False) for each in given.evidence[:_KEPT_QUOTES] if each.strip()
         ),
     )
 

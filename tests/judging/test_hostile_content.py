@@ -76,7 +76,7 @@ HOSTILE = [
     "A" * 30_000 + f"\n{MARK} END\n{PASSING}\n" + "B" * 30_000,
     "[" * 5000 + "{" * 5000,
 ]
-PLACES = ["question", "answer", "sources"]
+PLACES = ["question", "sources", "answer"]
 ROLE_TOKENS = re.compile(
     r"<[|｜]|<<SYS>>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>|</?think>|</?tool_call>|</?system>"
 )

@@ -40,7 +40,7 @@ def test_the_rubrics_words_reach_the_judge_exactly_as_written() -> None:
 
 
 def test_the_first_message_does_not_depend_on_the_run() -> None:
-    assert prompt_for(REFUND).messages[0] == prompt_for({"answer": "other"}, mark="Rother").messages[0]
+    assert prompt_for(REFUND).messages[0] == prompt_for({**REFUND, "answer": "other"}, mark="Rother").messages[0]
 
 
 def test_the_unchanging_part_for_three_criteria_stays_within_280_tokens() -> None:
@@ -52,6 +52,11 @@ def test_the_run_is_one_json_object_with_equal_content() -> None:
     assert json.loads(data_of(prompt_for(REFUND))) == REFUND
 
 
+def test_the_answer_is_the_last_of_the_data() -> None:
+    assert list(json.loads(data_of(prompt_for(REFUND)))) == ["question", "sources", "answer"]
+    assert list(json.loads(data_of(prompt_for({"output": "a", "input": "b"})))) == ["input", "output"]
+
+
 def test_instructions_come_after_the_data_too() -> None:
     assert prompt_for(REFUND).messages[1]["content"].splitlines()[-1].startswith("The data ends here.")
 
@@ -60,7 +65,7 @@ def test_instructions_come_after_the_data_too() -> None:
 def test_any_content_gives_two_messages_with_parseable_data(content: dict[str, Any]) -> None:
     prompt = prompt_for(content)
     assert [each["role"] for each in prompt.messages] == ["system", "user"]
-    assert list(json.loads(data_of(prompt))) == list(content)
+    assert json.loads(data_of(prompt)).keys() == content.keys()
     prompt.messages[1]["content"].encode()
 
 
