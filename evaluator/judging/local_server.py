@@ -183,8 +183,9 @@ def main() -> None:
     """The child: serve until stdin closes or the parent is gone, then end at once."""
     parent = os.getppid()
     options = _options()
-    # llama.cpp's threads otherwise spin while they wait for each other: with a second busy process on two cores
-    # that was 2 tokens a second instead of 16. Read when the library is loaded, hence set before the import.
+    # llama.cpp's threads otherwise spin while they wait for each other: side by side on two cores with a load of
+    # eight that was 0.5 to 1 tokens a second instead of 5 to 10; on a quiet machine spinning is the faster.
+    # Read when the library is loaded, hence set before the import.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # the line for the parent is the only thing on stdout
     to_parent = os.fdopen(os.dup(1), "w")
