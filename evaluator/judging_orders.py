@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from datetime import timedelta
 
 from evaluator import pipeline
 from evaluator.deployment import Deployment
@@ -32,7 +33,7 @@ def give_orders(
         due = deployment.database.transact(lambda connection: _try_again(connection, again, actor))
         yield f"{due} judgements are due again."
     if event_id is not None:
-        while pipeline.assemble_runs(deployment, event_id=event_id):
+        while pipeline.assemble_runs(deployment, event_id=event_id, quiet=timedelta(0)):
             pass
         deployment.database.transact(lambda connection: _request(connection, deployment, event_id, actor))
         yield f"Every run of {event_id!r} is to be judged."

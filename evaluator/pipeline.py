@@ -30,10 +30,13 @@ from evaluator.store import operations, outcomes, runs, spans
 from evaluator.store.api_keys import audit
 from evaluator.store.database import Connection
 from evaluator.store.judgements import Settlement
+from evaluator.store.spans import Arrived
 
-TRACES_AT_ONCE = 50
+TRACES_AT_ONCE = 40
 WORKER_SILENCE = timedelta(seconds=15)
 """A worker that has said nothing for this long does not count as alive."""
+QUIET = timedelta(seconds=0.5)
+"""How long nothing must have come to a trace before its runs are put together."""
 MOST_LEASES = 50
 """Workers that may be lost over one judgement before it is given up."""
 
@@ -78,31 +81,49 @@ def capture_logs(deployment: Deployment, batch: LogBatch) -> None:
 # capture: spans → runs
 
 
-def assemble_runs(deployment: Deployment, *, event_id: str | None = None, limit: int = TRACES_AT_ONCE) -> int:
+def assemble_runs(
+    deployment: Deployment, *, event_id: str | None = None, limit: int = TRACES_AT_ONCE, quiet: timedelta = QUIET
+) -> int:
     """Assemble runs from traces that something new came to, and enrol those that are ready; how many traces.
 
-    With `event_id`, only what belongs to that event: a reader never sees less than was acknowledged.
+    Waits until nothing came to a trace for a moment: a client sends a run in several requests. With
+    `event_id`, at once and only what belongs to that event: a reader never sees less than was acknowledged.
+    Runs are put together outside the write transaction; what changed meanwhile is left for the next time.
     """
-    return deployment.database.transact(lambda connection: _assemble(connection, deployment, event_id, limit))
-
-
-def _assemble(connection: Connection, deployment: Deployment, event_id: str | None, limit: int) -> int:
-    traces = spans.dirty_traces(connection, limit=limit, event_id=event_id)
-    if not traces:
-        return 0
-    deployment.database.lock_for_all(connection, "assemble")
+    with deployment.database.read() as connection:
+        if event_id is None:
+            before_us = time.time_ns() // 1000 - quiet // timedelta(microseconds=1)
+            traces = spans.quiet_traces(connection, limit=limit, before_us=before_us)
+        else:
+            traces = spans.dirty_traces_of(connection, event_id, limit=limit)
+        if not traces:
+            return 0
+        arrived = spans.load_traces(connection, traces, deployment.bodies)
     now = utc_now()
-    arrived = spans.load_traces(connection, traces, deployment.bodies)
     assembled = assemble(
         [span_facts(row, arrived.contents.get((row.trace_id, row.span_id))) for row in arrived.spans],
         [log_facts(row) for row in arrived.logs],
         now=now,
         price=price_of_call,
     )
-    _retire(connection, {row.trace_id for row in arrived.arrivals} - {one.run.run_id for one in assembled}, now)
-    store_runs(connection, deployment, assembled, now)
-    spans.mark_assembled(connection, arrived.arrivals)
+    deployment.database.transact(lambda connection: _write_runs(connection, deployment, arrived, assembled, now))
     return len(traces)
+
+
+def _write_runs(
+    connection: Connection,
+    deployment: Deployment,
+    arrived: Arrived,
+    assembled: Sequence[AssembledRun],
+    now: datetime,
+) -> None:
+    deployment.database.lock_for_all(connection, "assemble")
+    changed = spans.changed_since(connection, arrived.arrivals)
+    still = [one for one in assembled if not any(trace_id in changed for trace_id, _ in one.span_keys)]
+    arrivals = [row for row in arrived.arrivals if row.trace_id not in changed]
+    _retire(connection, {row.trace_id for row in arrivals} - {one.run.run_id for one in assembled}, now)
+    store_runs(connection, deployment, still, now)
+    spans.mark_assembled(connection, arrivals)
 
 
 def _retire(connection: Connection, run_ids: set[str], now: datetime) -> None:

@@ -47,7 +47,7 @@ def report(deployment: Deployment, **changes: Any) -> None:
 
 
 def assemble_all(deployment: Deployment) -> None:
-    while pipeline.assemble_runs(deployment):
+    while pipeline.assemble_runs(deployment, quiet=timedelta(0)):
         pass
 
 

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ async def _run_batches(deployment: Deployment) -> int:
 
 def judge_all(deployment: Deployment) -> None:
     """Assemble and judge all that is due, without an engine."""
-    while pipeline.assemble_runs(deployment) or asyncio.run(_run_batches(deployment)):
+    while pipeline.assemble_runs(deployment, quiet=timedelta(0)) or asyncio.run(_run_batches(deployment)):
         pass
 
 

@@ -69,13 +69,24 @@ def store_spans(
         )
 
 
-def dirty_traces(connection: Connection, *, limit: int, event_id: str | None = None) -> list[str]:
-    """Traces with spans that no run shows yet, oldest first; of one event where named."""
-    query = select(_arrival.c.trace_id).where(_arrival.c.dirty).order_by(_arrival.c.last_arrival_us).limit(limit)
-    if event_id is not None:
-        of_event = select(_arrival.c.trace_id).where(_arrival.c.event_id == event_id)
-        query = query.where(or_(_arrival.c.trace_id == event_id, _arrival.c.trace_id.in_(of_event)))
+def quiet_traces(connection: Connection, *, limit: int, before_us: int) -> list[str]:
+    """Traces with spans that no run shows yet and to which nothing came lately, oldest first."""
+    query = (
+        select(_arrival.c.trace_id)
+        .where(_arrival.c.dirty, _arrival.c.last_arrival_us < before_us)
+        .order_by(_arrival.c.last_arrival_us)
+        .limit(limit)
+    )
     return list(dict.fromkeys(connection.execute(query).scalars()))
+
+
+def dirty_traces_of(connection: Connection, event_id: str, *, limit: int) -> list[str]:
+    """Traces of one event with spans that no run shows yet."""
+    of_event = select(_arrival.c.trace_id).where(_arrival.c.event_id == event_id)
+    query = select(_arrival.c.trace_id).where(
+        _arrival.c.dirty, or_(_arrival.c.trace_id == event_id, _arrival.c.trace_id.in_(of_event))
+    )
+    return list(dict.fromkeys(connection.execute(query.limit(limit)).scalars()))
 
 
 def load_traces(
@@ -108,9 +119,22 @@ def _related_arrivals(connection: Connection, traces: set[str], max_traces: int)
         rows = wider
 
 
+def changed_since(connection: Connection, arrivals: Sequence[Row[Any]]) -> set[str]:
+    """Of the traces behind these arrivals, those that something came to since they were read."""
+    seen = {(row.trace_id, row.run_id, row.event_id): row.version for row in arrivals}
+    traces = {row.trace_id for row in arrivals}
+    runs = {row.run_id for row in arrivals} - {""}
+    now = connection.execute(
+        select(_arrival).where(or_(_arrival.c.trace_id.in_(traces), _arrival.c.run_id.in_(runs)))
+    ).all()
+    fresh = [row for row in now if seen.get((row.trace_id, row.run_id, row.event_id)) != row.version]
+    of_fresh_runs = {row.run_id for row in fresh} - {""}
+    return {row.trace_id for row in fresh} | {row.trace_id for row in now if row.run_id in of_fresh_runs}
+
+
 def mark_assembled(connection: Connection, arrivals: Sequence[Row[Any]]) -> None:
     """Take arrivals off the list, except those that something joined since they were read."""
-    by_version: dict[int, list[tuple[str, str, str]]] = {}
+    by_version: dict[int, list[ArrivalKey]] = {}
     for row in arrivals:
         if row.dirty:
             by_version.setdefault(row.version, []).append((row.trace_id, row.run_id, row.event_id))
