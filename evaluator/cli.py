@@ -70,17 +70,12 @@ def _database_away(error: Exception) -> AdjudgeError | None:
     )
 
 
-def read_settings(**changes: object) -> Settings:
-    """The settings of this environment, with changes; raises Misconfigured naming the variable that is wrong."""
-    return load_settings(**changes)
-
-
 @contextmanager
 def opened(settings: Settings | None = None) -> Iterator[Deployment]:
     """A deployment at this release's schema, closed at the end."""
     from evaluator.deployment import Deployment
 
-    deployment = Deployment(settings or read_settings())
+    deployment = Deployment(settings or load_settings())
     try:
         yield deployment.migrate()
     finally:
@@ -211,7 +206,7 @@ def show_settings() -> None:
     table = Table(header_style="bold", box=None, pad_edge=False)
     for name in ("variable", "value", "from"):
         table.add_column(name, overflow="fold")
-    for variable, value, source in settings_lines(read_settings()):
+    for variable, value, source in settings_lines(load_settings()):
         table.add_row(variable, escape(value), escape(source))
     out.print(table)
 
@@ -318,7 +313,7 @@ def lint(
 
     if form not in FORMATS:
         raise typer.BadParameter(f"{form!r} is none of {', '.join(FORMATS)}.", param_hint="--format")
-    checked, problems = lint_paths(paths or [str(read_settings().rubrics_dir)])
+    checked, problems = lint_paths(paths or [str(load_settings().rubrics_dir)])
     told = FORMATS[form](problems)
     if told:
         typer.echo(told)
@@ -333,7 +328,7 @@ def pull_weights() -> None:
     """Fetch the small local judge's weights, about 1.1 GB, once."""
     from evaluator.judging.weights import pull_with_progress
 
-    typer.echo(str(pull_with_progress(read_settings().models_dir)))
+    typer.echo(str(pull_with_progress(load_settings().models_dir)))
 
 
 if __name__ == "__main__":

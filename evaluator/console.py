@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from rich.console import Console
@@ -22,7 +23,7 @@ from evaluator.situation import Situation, Waiting
 from evaluator.store.event_list import EventLine
 from evaluator.store.operations import overview
 from evaluator.store.progress import Progress, judging_progress
-from evaluator.wording import DECIDED_BY, ago, counts, dollars, duration, judging_dollars
+from evaluator.wording import DECIDED_BY, ago, counts, dollars, duration, judging_dollars, plural
 
 out = Console()
 err = Console(stderr=True)
@@ -98,7 +99,7 @@ def print_situation(situation: Situation) -> None:
     _print_waiting("Not evaluable", situation.not_evaluable)
     _print_operation(situation)
     spent = judging_dollars(situation.spent_today_usd, situation.unpriced_calls_today)
-    out.print(f"\n[bold]Spent on judging today (UTC):[/] {spent}, {situation.calls_today} calls")
+    out.print(f"\n[bold]Spent on judging today (UTC):[/] {spent}, {plural(situation.calls_today, 'call')}")
 
 
 def _two_columns(left: str, right: str) -> Table:
@@ -155,7 +156,8 @@ class JudgingView:
     event_id: str | None = None
     wait_for_open_runs: bool = False
     """Runs without a root become ready by the idle timeout; whether to wait for that."""
-    is_judged_here: Callable[[], bool] = lambda: True
+    ending: threading.Event = field(default_factory=threading.Event)
+    """Set from outside, it ends the watching."""
 
     def follow(self) -> Progress:
         """Watch until nothing is on the way any more; where judging stands then."""
@@ -192,7 +194,8 @@ class JudgingView:
                     return seen
             else:
                 quiet_since = None
-            time.sleep(0.25)
+            if self.ending.wait(0.25):
+                return seen
 
     def _look(self) -> Progress:
         with self.deployment.database.read() as connection:

@@ -21,7 +21,10 @@ def dollars(amount: Decimal | None) -> str:
         return "unpriced"
     if amount == 0:
         return "$0"
-    return f"${amount:,.2f}" if abs(amount) >= 1 else f"${amount:.4f}"
+    if abs(amount) < Decimal("0.0001"):
+        return "< $0.0001" if amount > 0 else "> -$0.0001"
+    sign, size = ("-" if amount < 0 else ""), abs(amount)
+    return f"{sign}${size:,.2f}" if size >= 1 else f"{sign}${size:.4f}"
 
 
 def judging_dollars(spent: Decimal, unpriced: int) -> str:
@@ -44,6 +47,11 @@ def duration(seconds: float) -> str:
     """`2 min 5 s`, or `42 s`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def plural(number: int, word: str) -> str:
+    """`1 call`, `2,000 calls`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def counts(numbers: dict[str, int]) -> str:

@@ -1,0 +1,196 @@
+"""GET /: how the deployment stands, for whoever opens it first. Holds no captured content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse
+
+from evaluator.deployment import Deployment
+from evaluator.model.columns import utc_now
+from evaluator.model.outcome import DecidedBy, FinalOutcome
+from evaluator.situation import Situation, situation_of
+from evaluator.store.event_list import EventLine, list_events
+from evaluator.wording import DECIDED_BY
+from review_ui.guard import is_local, may_see_pages
+from review_ui.presentation import page
+
+LATEST = 15
+REFRESH_SECONDS = 10
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(may_see_pages)])
+
+HUE = {
+    "success": "pass",
+    "pass": "pass",
+    "done": "pass",
+    "partial": "partial",
+    "failed": "fail",
+    "fail": "fail",
+    "timeout": "fail",
+    "canceled": "fail",
+    "abandoned": "fail",
+}
+"""Word → one of the four verdict hues; what is not here is unknown."""
+ICON = {"pass": "✓", "partial": "◐", "fail": "✕", "unknown": "–"}
+
+OUTCOME_ORDER = (
+    *(outcome for outcome in FinalOutcome if outcome is not FinalOutcome.PENDING),
+    FinalOutcome.PENDING,
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the way: how much came this far, and what else there is to say."""
+
+    name: str
+    count: int
+    note: str
+    waits: bool = False
+
+
+@dataclass(frozen=True)
+class Share:
+    """One part of a bar: x and width in percent."""
+
+    word: str
+    count: int
+    hue: str
+    icon: str
+    x: float
+    width: float
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """One of the latest events."""
+
+    line: EventLine
+    outcome: str
+    hue: str
+    icon: str
+    decided_by: str
+
+
+@dataclass(frozen=True)
+class StatusPage:
+    """What the template shows."""
+
+    situation: Situation
+    headline: str
+    stages: tuple[Stage, ...]
+    verdicts: tuple[Share, ...]
+    outcomes: tuple[Share, ...]
+    latest: tuple[EventRow, ...]
+    address: str
+    refreshing: bool
+    may_refresh: bool
+
+
+@router.get("/")
+def show_status(
+    request: Request, refresh: Annotated[str, Query(description="off: do not load the page again.")] = "on"
+) -> HTMLResponse:
+    """One look at the whole way; loads itself again while something is on it."""
+    deployment: Deployment = request.app.state.deployment
+    situation = situation_of(deployment, utc_now())
+    with deployment.database.read() as connection:
+        lines = list_events(connection, limit=LATEST)
+    is_moving = situation.progress.on_the_way > 0 or situation.progress.open_runs > 0
+    context = StatusPage(
+        situation=situation,
+        headline=headline(situation),
+        stages=stages_of(situation),
+        verdicts=shares(situation.overview.verdicts, ("pass", "partial", "fail", "unknown")),
+        outcomes=shares(outcomes_of_all(situation), OUTCOME_ORDER),
+        latest=tuple(_row(line) for line in lines),
+        address=_address(request, deployment),
+        refreshing=is_moving and refresh != "off",
+        may_refresh=is_moving,
+    )
+    headers = {"refresh": str(REFRESH_SECONDS)} if context.refreshing else None
+    return page("status.html", context, headers=headers)
+
+
+def headline(situation: Situation) -> str:
+    """The state of things in one sentence."""
+    progress = situation.progress
+    if situation.is_empty:
+        return "Nothing has arrived yet"
+    if not situation.rubrics:
+        return "No rubric is in force, so nothing is judged"
+    if not situation.overview.workers and progress.on_the_way:
+        return "Work is waiting, and no worker is running"
+    if progress.paused and not progress.on_the_way:
+        return f"{progress.paused:,} judgements wait for a paused judge"
+    if progress.leased or progress.due:
+        return f"Judging: {progress.ended:,} of {progress.known:,} done"
+    if progress.traces:
+        return "Spans are arriving"
+    return "All that has arrived is judged"
+
+
+def outcomes_of_all(situation: Situation) -> dict[str, int]:
+    """Final outcome → events; those without any evidence are pending."""
+    outcomes = dict(situation.overview.outcomes)
+    decided = sum(number for outcome, number in outcomes.items() if outcome != FinalOutcome.PENDING)
+    return {**outcomes, FinalOutcome.PENDING: situation.overview.events - decided}
+
+
+def stages_of(situation: Situation) -> tuple[Stage, ...]:
+    """The way from spans to outcomes, each stage with what is left behind at it."""
+    seen, progress = situation.overview, situation.progress
+    runs = seen.runs
+    pending = outcomes_of_all(situation)[FinalOutcome.PENDING]
+    unsampled = seen.samples.get("not_taken", 0)
+    waiting = progress.due + progress.leased + progress.paused
+    return (
+        Stage("Spans", seen.spans, _told((seen.traces_waiting, "arriving")), seen.traces_waiting > 0),
+        Stage("Runs", sum(runs.values()), _told((progress.open_runs, "still open")), progress.open_runs > 0),
+        Stage("Sampled", seen.samples.get("taken", 0), _told((unsampled, "left out"))),
+        Stage(
+            "Judged",
+            progress.done,
+            _told((waiting, "waiting"), (progress.not_evaluable, "not evaluable")),
+            waiting > 0,
+        ),
+        Stage("Rollups", sum(seen.rollups.values()), _told((seen.rollups.get("unknown", 0), "unknown"))),
+        Stage("Outcomes", seen.events - pending, _told((pending, "pending"))),
+    )
+
+
+def _told(*parts: tuple[int, str]) -> str:
+    return ", ".join(f"{number:,} {word}" for number, word in parts if number > 0)
+
+
+def shares(numbers: Mapping[str, int], order: Sequence[str]) -> tuple[Share, ...]:
+    """The parts of a bar in the given order; nothing where there is nothing."""
+    total = sum(numbers.values())
+    parts: list[Share] = []
+    x = 0.0
+    for word in order:
+        count = numbers.get(word, 0)
+        if count:
+            width = 100 * count / total
+            hue = HUE.get(word, "unknown")
+            parts.append(Share(str(word), count, hue, ICON[hue], round(x, 3), round(width, 3)))
+            x += width
+    return tuple(parts)
+
+
+def _row(line: EventLine) -> EventRow:
+    outcome = FinalOutcome(line.outcome.final_outcome) if line.outcome else FinalOutcome.PENDING
+    decided_by = DecidedBy(line.outcome.decided_by) if line.outcome else DecidedBy.NONE
+    hue = HUE.get(outcome, "unknown")
+    return EventRow(line, outcome, hue, ICON[hue], DECIDED_BY[decided_by])
+
+
+def _address(request: Request, deployment: Deployment) -> str:
+    """This server's address as a client would write it; a Host that cannot be trusted is not repeated."""
+    if is_local(request):
+        return f"http://{request.url.netloc}"
+    return f"http://{deployment.settings.host}:{deployment.settings.port}"

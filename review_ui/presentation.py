@@ -1,0 +1,54 @@
+"""How pages are made of templates: everything escaped, the same words and numbers as everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from evaluator.model.columns import utc_now
+from evaluator.wording import ago, dollars, judging_dollars, plural
+from review_ui.assets import asset_url
+from review_ui.guard import PAGE_HEADERS
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("review_ui"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(asset_url=asset_url, judging_dollars=judging_dollars, plural=plural)
+    environment.filters.update(dollars=dollars, time=time_tag, number=grouped)
+    return environment
+
+
+def page(template: str, context: DataclassInstance, *, headers: dict[str, str] | None = None) -> HTMLResponse:
+    """A template filled with the fields of its context, under the headers every page has."""
+    values: dict[str, Any] = {field.name: getattr(context, field.name) for field in fields(context)}
+    text = _environment().get_template(template).render(values)
+    return HTMLResponse(text, headers={**PAGE_HEADERS, **(headers or {})})
+
+
+def time_tag(at: datetime) -> Markup:
+    """A relative time with the absolute one beside it."""
+    absolute = f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        at.isoformat(timespec="seconds"), absolute, escape(ago(at, utc_now()))
+    )
+
+
+def grouped(number: int) -> str:
+    """12,345."""
+    return f"{number:,}"

@@ -1,0 +1,152 @@
+"""The status page in its states."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+from fastapi.testclient import TestClient
+
+from evaluator.deployment import Deployment
+from evaluator.model.columns import utc_now
+from evaluator.model.judgement import NotEvaluable
+from evaluator.situation import IN_WORDS
+from evaluator.store.judgements import pause_judge
+from evaluator.store.operations import beat, record_failure
+from tests.world import CHECKED_RUBRIC, Actor, add_rubric, judge_all, reported_run
+
+
+class Page(HTMLParser):
+    """A page's ids, references, and tags that are open at the end."""
+
+    VOID = frozenset({"meta", "link", "path", "rect", "br", "img", "input"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.labelled_by: list[str] = []
+        self.inline: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.ids += [str(given["id"])] if "id" in given else []
+        self.labelled_by += str(given["aria-labelledby"]).split() if "aria-labelledby" in given else []
+        self.inline += [name for name in given if name == "style" or name.startswith("on")]
+        self.inline += [tag] if tag in ("style", "script") else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def assert_well_made(text: str) -> None:
+    page = Page(text)
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert set(page.labelled_by) <= set(page.ids)
+    assert page.inline == []
+
+
+def report(deployment: Deployment, browser: TestClient, actor: Actor, **run: str) -> None:
+    answer = browser.post("/v1/runs", json=reported_run(**run), headers=actor.headers)
+    assert answer.is_success, answer.text
+
+
+def test_a_new_server_says_how_to_send_a_first_run(browser: TestClient) -> None:
+    text = browser.get("/").text
+    assert_well_made(text)
+    assert "Nothing has arrived yet" in text
+    assert "curl http://localhost:8700/v1/runs" in text
+    assert "adjudge keys create" in text
+
+
+def test_the_way_is_counted_stage_by_stage(
+    browser: TestClient, deployment: Deployment, app_of_the_product: Actor
+) -> None:
+    add_rubric(deployment.settings.rubrics_dir, rubric_id="links", text=CHECKED_RUBRIC)
+    report(deployment, browser, app_of_the_product, event_id="good")
+    report(deployment, browser, app_of_the_product, event_id="bad", output="No.")
+    judge_all(deployment)
+    text = browser.get("/").text
+    assert_well_made(text)
+    names_and_counts = re.findall(r'class="name">(\w+)</span>\s*<span class="count">(\d+)', text)
+    assert dict(names_and_counts) == {
+        "Spans": "0",
+        "Runs": "2",
+        "Sampled": "2",
+        "Judged": "2",
+        "Rollups": "2",
+        "Outcomes": "2",
+    }
+    assert "All that has arrived is judged" in text
+    assert "Outcomes: 1 success, 1 failed" in text
+
+
+def test_captured_content_stays_off_the_page_and_names_are_escaped(
+    browser: TestClient, deployment: Deployment, app_of_the_product: Actor
+) -> None:
+    report(deployment, browser, app_of_the_product, event_id="<img src=x>", output="the customer's words")
+    text = browser.get("/").text
+    assert_well_made(text)
+    assert "&lt;img src=x&gt;" in text
+    assert "customer&#39;s words" not in text
+    assert "<img" not in text
+
+
+def test_what_stands_in_the_way_is_said(
+    browser: TestClient, deployment: Deployment, app_of_the_product: Actor
+) -> None:
+    add_rubric(deployment.settings.rubrics_dir)
+    (deployment.settings.rubrics_dir / "broken.yaml").write_text("id: broken\ntitel: x\n")
+    report(deployment, browser, app_of_the_product)
+    now = utc_now()
+    until = now.replace(year=now.year + 1)
+    deployment.database.transact(
+        lambda connection: pause_judge(
+            connection, judge="default", reason="no credit", detail="Top up.", now=now, until=until
+        )
+    )
+    deployment.database.transact(
+        lambda connection: record_failure(connection, stage="engine", kind="tick", detail="it failed")
+    )
+    text = browser.get("/").text
+    assert_well_made(text)
+    assert "1 judgements wait for a paused judge" in text
+    assert "no credit" in text
+    assert "engine: tick" in text
+    assert re.search(r"broken\.yaml:2:1: ", text)
+    assert "No worker alive" in text
+
+
+def test_the_page_loads_itself_again_only_while_work_is_on_its_way(
+    browser: TestClient, deployment: Deployment, app_of_the_product: Actor
+) -> None:
+    add_rubric(deployment.settings.rubrics_dir, rubric_id="links", text=CHECKED_RUBRIC)
+    report(deployment, browser, app_of_the_product)
+    assert browser.get("/").headers["refresh"] == "10"
+    assert "refresh" not in browser.get("/?refresh=off").headers
+    judge_all(deployment)
+    assert "refresh" not in browser.get("/").headers
+
+
+def test_a_worker_that_lives_is_counted(browser: TestClient, deployment: Deployment) -> None:
+    deployment.database.transact(lambda connection: beat(connection, "here:1", utc_now()))
+    assert "1 worker alive" in browser.get("/").text
+
+
+def test_every_reason_has_its_words() -> None:
+    assert set(IN_WORDS) == set(NotEvaluable)
+
+
+def test_static_files_are_kept_by_their_content(browser: TestClient) -> None:
+    (css,) = re.findall(r'href="(/static/[^"]+\.css)"', browser.get("/").text)
+    answer = browser.get(css)
+    assert answer.headers["content-type"].startswith("text/css")
+    assert "immutable" in answer.headers["cache-control"]
+    assert browser.get("/static/000000000000/adjudge.css").status_code == 404
+    assert browser.get("/static/000000000000/..%2Fserver.py").status_code == 404
