@@ -7,6 +7,7 @@ healed by leases that run out. Three verbs: every_tick, enqueue, handle.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import os
 import secrets
@@ -115,7 +116,8 @@ class Engine:
             for batch in pipeline.hand_out(self.deployment, now):
                 DBOS.enqueue_workflow(QUEUE, judge_batch, list(batch.ids), batch.token, batch.provider, batch.slots)
             if now.second == 0:
-                self._purge(now)
+                # outside the tick's workflow, whose steps are kept as JSON: a list of workflows is none
+                contextvars.Context().run(self._purge, now)
         finally:
             self._ticking.release()
 
