@@ -23,7 +23,7 @@ from evaluator.situation import Situation, Waiting
 from evaluator.store.event_list import EventLine
 from evaluator.store.operations import overview
 from evaluator.store.progress import Progress, judging_progress
-from evaluator.wording import DECIDED_BY, ago, counts, dollars, duration, judging_dollars, plural
+from evaluator.wording import DECIDED_BY, ago, counts, dollars, duration, judging_dollars, moment, plural
 
 out = Console()
 err = Console(stderr=True)
@@ -127,8 +127,8 @@ def _print_operation(situation: Situation) -> None:
     out.print(f"[bold]Workers:[/] {escape(workers) or '[red]none alive[/]'}", highlight=False)
     for pause in seen.pauses:
         out.print(
-            f"[yellow]Paused:[/] judge {escape(pause.judge)} until {pause.until:%H:%M:%S} UTC, "
-            f"{escape(pause.reason)}: {escape(pause.detail)}",
+            f"[yellow]Paused:[/] judge {escape(pause.judge)} until {moment(pause.until, now)}, "
+            f"{escape(pause.reason.replace('_', ' '))}: {escape(pause.detail)}",
             highlight=False,
         )
     for rubric in situation.rubrics:

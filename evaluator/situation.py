@@ -16,6 +16,7 @@ from evaluator.pipeline import WORKER_SILENCE
 from evaluator.settings import Settings
 from evaluator.store.operations import Overview, overview
 from evaluator.store.progress import Progress, judging_progress
+from evaluator.wording import moment, noun
 
 IN_WORDS: dict[NotEvaluable, str] = {
     NotEvaluable.NO_CONTENT: "nothing was captured that could be judged",
@@ -94,14 +95,16 @@ def situation_of(deployment: Deployment, now: datetime) -> Situation:
         at=now,
         overview=seen,
         progress=progress,
-        waiting=tuple(_waiting(seen, progress, settings)),
+        waiting=tuple(_waiting(seen, progress, settings, now)),
         judge=judge_label(DEFAULT, settings),
         rubrics=tuple(_in_force(rubric, settings) for rubric in deployment.shelf.rubrics),
         rubric_problems=tuple(str(problem) for problem in deployment.shelf.problems),
         spent_today_usd=sum((day.settled_usd for day in seen.spend_today), Decimal(0)),
         unpriced_calls_today=sum(day.unpriced_calls for day in seen.spend_today),
         calls_today=sum(day.calls for day in seen.spend_today),
-        not_evaluable=tuple(Waiting(n, reason, IN_WORDS[NotEvaluable(reason)]) for reason, n in reasons),
+        not_evaluable=tuple(
+            Waiting(n, reason.replace("_", " "), IN_WORDS[NotEvaluable(reason)]) for reason, n in reasons
+        ),
     )
 
 
@@ -122,23 +125,25 @@ def _in_force(rubric: Rubric, settings: Settings) -> RubricInForce:
     )
 
 
-def _waiting(seen: Overview, progress: Progress, settings: Settings) -> list[Waiting]:
+def _waiting(seen: Overview, progress: Progress, settings: Settings, now: datetime) -> list[Waiting]:
     nobody = "" if seen.workers else "no worker is running; start `adjudge worker`"
-    fresh = progress.due - seen.retrying if progress.due > seen.retrying else 0
-    lines = [
-        Waiting(seen.traces_waiting, "arrivals to be put together", nobody or "taken up within a second"),
-        Waiting(
-            progress.open_runs,
-            "open runs",
-            f"their root span has not come; {settings.idle_timeout_seconds:g} s after the last span they count as ended",
-        ),
-        Waiting(progress.leased, "judgements being judged", "handed to a worker"),
-        Waiting(fresh, "judgements due", nobody or "waiting for a free slot of their judge"),
-        Waiting(seen.retrying, "judgements to be tried again", "the judge failed in a way that may pass"),
-        Waiting(progress.paused, "judgements on hold", _pauses_in_words(seen.pauses)),
-    ]
-    return [line for line in lines if line.count > 0]
+    fresh = max(0, progress.due - seen.retrying)
+    idle = (
+        f"their root span has not come; {settings.idle_timeout_seconds:g} s after the last span they count as ended"
+    )
+    lines = (
+        (seen.traces_waiting, "arrival", "to be put together", nobody or "taken up within seconds"),
+        (progress.open_runs, "open run", "", idle),
+        (progress.leased, "judgement", "being judged", "handed to a worker"),
+        (fresh, "judgement", "due", nobody or "waiting for a free slot of the judge"),
+        (seen.retrying, "judgement", "to be tried again", "the judge failed in a way that may pass"),
+        (progress.paused, "judgement", "on hold", _pauses_in_words(seen.pauses, now)),
+    )
+    return [Waiting(n, f"{noun(n, what)} {more}".strip(), why) for n, what, more, why in lines if n > 0]
 
 
-def _pauses_in_words(pauses: list[JudgePause]) -> str:
-    return "; ".join(f"judge {one.judge} is paused until {one.until:%H:%M:%S} UTC: {one.reason}" for one in pauses)
+def _pauses_in_words(pauses: list[JudgePause], now: datetime) -> str:
+    return "; ".join(
+        f"judge {one.judge} is paused until {moment(one.until, now)}: {one.reason.replace('_', ' ')}"
+        for one in pauses
+    )

@@ -49,9 +49,19 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def moment(at: datetime, now: datetime) -> str:
+    """A time to come, with its date where that is not today's (UTC)."""
+    return f"{at:%H:%M:%S} UTC" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def noun(number: int, word: str) -> str:
+    """`call` for one, else `calls`."""
+    return word if number == 1 else f"{word}s"
+
+
 def plural(number: int, word: str) -> str:
     """`1 call`, `2,000 calls`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun(number, word)}"
 
 
 def counts(numbers: dict[str, int]) -> str:

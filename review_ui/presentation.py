@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from evaluator.model.columns import utc_now
-from evaluator.wording import ago, dollars, judging_dollars, plural
+from evaluator.wording import ago, dollars, judging_dollars, moment, plural
 from review_ui.assets import asset_url
 from review_ui.guard import PAGE_HEADERS
 
@@ -25,11 +25,12 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("review_ui"),
         autoescape=True,
+        auto_reload=False,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(asset_url=asset_url, judging_dollars=judging_dollars, plural=plural)
+    environment.globals.update(asset_url=asset_url, judging_dollars=judging_dollars, moment=moment, plural=plural)
     environment.filters.update(dollars=dollars, time=time_tag, number=grouped)
     return environment
 

@@ -128,7 +128,7 @@ def test_what_waits_and_why_is_shown(tmp_path: Path, capsys: Printed, deployment
     capsys.readouterr()
     assert run(["status"]) == 0
     told = capsys.readouterr().out
-    assert "judgements due" in told
+    assert "judgement due" in told
     assert "adjudge worker" in told
     assert "small local model" in told
     assert re.search(r"broken\.yaml:2:1: .*did you mean 'title'", told)

@@ -14,7 +14,7 @@ from evaluator.model.columns import utc_now
 from evaluator.model.outcome import DecidedBy, FinalOutcome
 from evaluator.situation import Situation, situation_of
 from evaluator.store.event_list import EventLine, list_events
-from evaluator.wording import DECIDED_BY
+from evaluator.wording import DECIDED_BY, plural
 from review_ui.guard import is_local, may_see_pages
 from review_ui.presentation import page
 
@@ -126,7 +126,7 @@ def headline(situation: Situation) -> str:
     if not situation.overview.workers and progress.on_the_way:
         return "Work is waiting, and no worker is running"
     if progress.paused and not progress.on_the_way:
-        return f"{progress.paused:,} judgements wait for a paused judge"
+        return f"{plural(progress.paused, 'judgement')} on hold: the judge is paused"
     if progress.leased or progress.due:
         return f"Judging: {progress.ended:,} of {progress.known:,} done"
     if progress.traces:

@@ -116,7 +116,7 @@ def test_what_stands_in_the_way_is_said(
     )
     text = browser.get("/").text
     assert_well_made(text)
-    assert "1 judgements wait for a paused judge" in text
+    assert "1 judgement on hold: the judge is paused" in text
     assert "no credit" in text
     assert "engine: tick" in text
     assert re.search(r"broken\.yaml:2:1: ", text)
