@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from evaluator.deployment import Deployment
 from evaluator.errors import Malformed
 from evaluator.model.capture import Fidelity, Passage
 from evaluator.model.run import ExecutionStatus
+from evaluator.pipeline import QUIET
 from evaluator.settings import Settings
 
 DOC = (Path(__file__).parent.parent / "docs" / "capture.md").read_text(encoding="utf-8")
@@ -131,6 +133,11 @@ def test_the_log_records_that_are_kept_are_as_the_page_says() -> None:
     assert is_kept("gen_ai.choice", "any")
     assert is_kept("", "botanu.outcome")
     assert not is_kept("exception", "my.app")
+
+
+def test_a_trace_is_left_alone_as_long_as_the_page_says() -> None:
+    assert "nothing has come to a trace for half a second" in section("From spans to runs")
+    assert timedelta(seconds=0.5) == QUIET
 
 
 def test_events_are_named_in_the_order_of_the_page() -> None:
