@@ -129,7 +129,7 @@ def test_the_loop_ends_where_its_key_is_refused(deployment: Deployment, tmp_path
 
 
 def test_the_loop_is_about_thirty_lines() -> None:
-    assert len(LOOP.splitlines()) <= 35
+    assert len(list(filter(str.strip, LOOP.splitlines()))) <= 32
 
 
 def rows() -> list[str]:
