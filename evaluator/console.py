@@ -52,14 +52,16 @@ def print_error(error: AdjudgeError) -> None:
 
 def outcomes_table(lines: Iterable[EventLine], *, title: str | None = None) -> Table:
     """Events with their outcome, who decided, coverage, cost, and the spend on judging in its own column."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for name in ("event", "workflow"):
-        table.add_column(name, overflow="fold")
-    table.add_column("runs", justify="right")
-    table.add_column("outcome")
-    table.add_column("who decided")
+    table = Table(
+        title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    table.add_column("event", overflow="fold", min_width=10)
+    table.add_column("workflow", overflow="fold", min_width=8)
+    table.add_column("runs", justify="right", no_wrap=True)
+    for name in ("outcome", "decided by"):
+        table.add_column(name, no_wrap=True)
     for name in ("judged", "cost", "judging"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for line in lines:
         outcome = line.outcome.final_outcome if line.outcome else FinalOutcome.PENDING
         decided_by = line.outcome.decided_by if line.outcome else DecidedBy.NONE

@@ -38,9 +38,7 @@ def run_demo(*, stay: bool, port: int, ending: threading.Event) -> None:
     """Fetch the judge where it is missing, send, judge, show; run again it changes nothing."""
     settings = demo_settings(port)
     if model_named(DEFAULT, settings) is None:
-        from evaluator.judging.weights import pull_with_progress
-
-        pull_with_progress(settings.models_dir)
+        fetch_weights(settings.models_dir)
     with running(settings, with_worker=True) as server:
         err.print(f"Adjudge is at {server.address}, its data in {settings.data_dir}", highlight=False)
         send_corpus(server)
@@ -49,6 +47,16 @@ def run_demo(*, stay: bool, port: int, ending: threading.Event) -> None:
         if stay and not ending.is_set():
             err.print("Ctrl+C ends the demo.")
             server.wait(ending)
+
+
+def fetch_weights(folder: Path) -> None:
+    """The local judge's weights, unless they are there."""
+    from evaluator.judging.weights import find_weights, pull_with_progress
+
+    try:
+        find_weights(folder)
+    except Misconfigured:
+        pull_with_progress(folder)
 
 
 def demo_settings(port: int) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -26,6 +27,7 @@ def serve(
     """Run the whole service in one process: API, pages, worker."""
     from review_ui.serving import running
 
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = load_settings(**changes)
     ending = end_on_signals()

@@ -32,8 +32,7 @@ def test_a_worker_here_makes_it_ready(deployment: Deployment) -> None:
 
 
 def test_without_its_database_it_is_alive_and_not_ready(settings: Settings) -> None:
-    gone = Deployment(settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:1/none"}))
-    gone.settings.__dict__.pop("resolved_database_url", None)
+    gone = Deployment(Settings(database_url="postgresql://nobody@127.0.0.1:1/none", data_dir=settings.data_dir))
     with TestClient(create_app(gone)) as api:
         assert api.get("/healthz").status_code == 200
         answer = api.get("/readyz")

@@ -149,3 +149,13 @@ def test_too_much_at_once_is_503_and_never_429(settings: Settings, app_of_the_pr
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
     deployment.close()
+
+
+def test_without_its_database_nothing_is_taken_and_the_client_is_told_to_come_back(settings: Settings) -> None:
+    gone = Deployment(Settings(database_url="postgresql://nobody@127.0.0.1:1/none", data_dir=settings.data_dir))
+    with TestClient(create_app(gone)) as api:
+        body = trace_request().SerializeToString()
+        answer = api.post("/v1/traces", content=body, headers={**PROTOBUF, "x-api-key": "adj_any"})
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
+    assert Status.FromString(answer.content).code == 14
