@@ -300,17 +300,17 @@ def settle(deployment: Deployment, settlements: Sequence[Settlement]) -> None:
 # resolve: a system of record speaks
 
 
-def report_signal(deployment: Deployment, signal: Signal, *, actor: str) -> Outcome | None:
+def report_signal(deployment: Deployment, signal: Signal, *, actor: str, dated: bool = True) -> Outcome | None:
     """Take a signal in and resolve its event again; the outcome then in force.
 
-    The same origin and reference with the same content is the same signal: nothing changes. With other
+    `dated` says that the reporter named the time; one that this server filled in is no difference. The same origin and reference with the same content is the same signal: nothing changes. With other
     content it is a Conflict: what was reported is amended only by a new signal.
     """
 
     def act(connection: Connection) -> Outcome | None:
         now = utc_now()
         before = outcomes.find_signal(connection, signal.signal_id)
-        if before is not None and _reported(before) != _reported(signal):
+        if before is not None and _reported(before, dated) != _reported(signal, dated):
             raise Conflict(
                 f"Signal {signal.reference!r} from {signal.origin!r} was reported with other content on "
                 f"{before.recorded_at:%Y-%m-%d %H:%M:%S} UTC.",
@@ -337,5 +337,5 @@ def report_signal(deployment: Deployment, signal: Signal, *, actor: str) -> Outc
 _REPORTED = ("event_id", "outcome", "outcome_type", "value_amount", "value_currency", "reason", "occurred_at")
 
 
-def _reported(signal: Signal) -> tuple[object, ...]:
-    return tuple(getattr(signal, name) for name in _REPORTED)
+def _reported(signal: Signal, dated: bool) -> tuple[object, ...]:
+    return tuple(getattr(signal, name) for name in _REPORTED if dated or name != "occurred_at")

@@ -116,8 +116,11 @@ def report_signal(
 
     An event that is not known yet may be reported on; its runs may come later.
     """
-    signal = _signal(bounded_id(event_id), validated(SignalReport, body), key.name, utc_now())
-    outcome = pipeline.report_signal(deployment, signal, actor=f"key {key.hint} ({key.name})")
+    report = validated(SignalReport, body)
+    signal = _signal(bounded_id(event_id), report, key.name, utc_now())
+    outcome = pipeline.report_signal(
+        deployment, signal, actor=f"key {key.hint} ({key.name})", dated=report.occurred_at is not None
+    )
     return json_answer({"signal": signal, "outcome": in_force(outcome, signal.event_id)})
 
 
