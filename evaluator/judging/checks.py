@@ -115,9 +115,10 @@ def _contains(value: Any, criterion: Criterion, _content: Mapping[str, Any]) -> 
 
 
 def _equals_reference(value: Any, criterion: Criterion, content: Mapping[str, Any]) -> Answer:
-    reference = content.get("reference") if criterion.value is None else criterion.value
+    name = "reference" if criterion.value is None else str(criterion.value)
+    reference = content.get(name)
     if reference is None:
-        raise _CannotCheck("There is no reference: neither the rubric's value nor content named reference.")
+        raise _CannotCheck(f"The run has no content named {name}.")
     same = value == reference or _plain(_text(value)) == _plain(_text(reference))
     return same, "It equals the reference." if same else "It differs from the reference."
 
