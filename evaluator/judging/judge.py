@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
@@ -15,6 +15,7 @@ from evaluator.judging.endpoint import Endpoint, provider_of, resolve_endpoint
 from evaluator.judging.evidence import NOT_FOUND, check_evidence
 from evaluator.judging.failures import Action, Advice, CallFailed, classify
 from evaluator.judging.llm import LlmCall, LlmReply, complete
+from evaluator.judging.local_slot import local_slot
 from evaluator.judging.prompt import (
     PROMPT_VERSION,
     Prompt,
@@ -102,7 +103,8 @@ async def judge(work: JudgeWork, endpoint: Endpoint, *, secret: bytes) -> JudgeR
         max_content_chars=work.spec.max_content_chars,
         delimiter=delimiter_for(work.content, secret),
     )
-    asked = await _ask(_call(work, endpoint, prompt, prepared.asked), prepared.asked)
+    caller = local_slot().complete if endpoint.local else complete
+    asked = await _ask(caller, _call(work, endpoint, prompt, prepared.asked), prepared.asked)
     if asked.advice is not None:
         return _ended(asked.advice, asked.replies)
     answers = check_evidence(asked.answers, prompt.texts, prompt.instructions)
@@ -194,18 +196,18 @@ def _call(work: JudgeWork, endpoint: Endpoint, prompt: Prompt, criteria: tuple[C
         seed=work.repeat,
         api_base=endpoint.api_base,
         api_key=endpoint.api_key,
-        # a reply must not depend on what the local server judged before
-        extra_body={"cache_prompt": False} if endpoint.local else None,
         prices=endpoint.prices,
     )
 
 
-async def _ask(call: LlmCall, criteria: tuple[Criterion, ...]) -> _Asked:
+async def _ask(
+    caller: Callable[[LlmCall], Awaitable[LlmReply]], call: LlmCall, criteria: tuple[Criterion, ...]
+) -> _Asked:
     replies: list[LlmReply] = []
     ending = "unparsable"
     for _ in range(2):
         try:
-            reply = await complete(call)
+            reply = await caller(call)
         except CallFailed as failed:
             return _Asked(tuple(replies), advice=failed.advice)
         replies.append(reply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -39,7 +40,7 @@ def test_every_recorded_call_is_made_again_word_for_word(name: str, from_cassett
     assert result.retry is None, (
         "The prompt is not the recorded one: python -m pytest tests/judging --record-cassettes"
     )
-    assert result.calls == len(cassette)
+    assert len(cassette) == 2 * result.calls, "each call, and before it the one that readies the slot"
     assert cassette.all_played
     assert result.cost_usd == 0
     assert result.input_tokens > 0
@@ -53,7 +54,7 @@ def test_a_changed_prompt_finds_no_recorded_answer(from_cassette: JudgedFromCass
     changed = work_on({**REFUND, "answer": REFUND["answer"] + " Sorry!"})
     result, cassette = from_cassette("a_good_answer", changed)
     assert result.retry is not None
-    assert cassette.play_count == 0
+    assert cassette.play_count == 1, "the slot is readied, the run itself finds no answer"
 
 
 def test_no_cassette_holds_a_key() -> None:
@@ -88,3 +89,10 @@ def test_three_criteria_come_back_with_quotes_and_a_level(from_cassette: JudgedF
 def test_a_reply_that_hits_the_limit_is_cut_off(from_cassette: JudgedFromCassette) -> None:
     result, _ = from_cassette("a_reply_cut_off", WORKS["a_reply_cut_off"])
     assert result.not_evaluable is NotEvaluable.CUT_OFF
+
+
+def test_the_slot_is_readied_with_the_instructions_alone_before_each_call(from_cassette: JudgedFromCassette) -> None:
+    _, cassette = from_cassette("a_good_answer", WORKS["a_good_answer"])
+    ready, asked = (json.loads(request.body) for request in cassette.requests)
+    assert ready["messages"][0] == asked["messages"][0]
+    assert (ready["max_tokens"], ready["cache_prompt"], asked["cache_prompt"]) == (1, False, True)
