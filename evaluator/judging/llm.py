@@ -24,6 +24,8 @@ _REPLY_NAME = "verdict"
 _BAD_REQUEST = 400
 _UNPROCESSABLE = 422
 """litellm answers this one with None once it has dropped what it could."""
+_PASSES_ON = "openai/"
+"""Models whose requests litellm sends on as they are."""
 _PER_MILLION = Decimal(1_000_000)
 
 
@@ -139,7 +141,6 @@ def _litellm() -> Any:
     litellm.suppress_debug_info = True
     litellm.drop_params = True
     litellm.num_retries = 0
-    litellm.turn_off_message_logging = True
     for name in ("callbacks", "success_callback", "failure_callback", "input_callback", "service_callback"):
         getattr(litellm, name).clear()
     for name in ("_async_success_callback", "_async_failure_callback", "_async_input_callback"):
@@ -198,13 +199,18 @@ def _arguments(call: LlmCall, mode: ReplyMode) -> dict[str, Any]:
         "num_retries": 0,
         "max_retries": 0,
         "shared_session": _session(),
-        **_schema_arguments(call.schema, mode),
     }
+    held, body = _schema_arguments(call.schema, mode), dict(call.extra_body or {})
+    if mode is ReplyMode.JSON_SCHEMA and call.model.startswith(_PASSES_ON):
+        # as part of the body it reaches the server alike, and nobody copies the schema on the way
+        body |= held
+    else:
+        arguments |= held
     optional = {
         "seed": call.seed,
         "api_base": call.api_base,
         "api_key": call.api_key,
-        "extra_body": call.extra_body,
+        "extra_body": body or None,
     }
     arguments.update({name: value for name, value in optional.items() if value is not None})
     return arguments
