@@ -179,6 +179,16 @@ def words_of(number: int, chars: int) -> str:
     return ". ".join(" ".join(words[start : start + 12]) for start in range(0, len(words), 12))
 
 
+def empty_database(database_url: str) -> None:
+    """Drop everything in a PostgreSQL database."""
+    import psycopg
+
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for schema in ("dbos", "public"):
+            connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
+        connection.execute("CREATE SCHEMA public")
+
+
 def environment(folder: Path, api_base: str, **settings: object) -> dict[str, str]:
     """ADJUDGE_* variables of a deployment in `folder` whose judge is the stub."""
     rubrics = folder / "rubrics"

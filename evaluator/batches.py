@@ -8,9 +8,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from evaluator.applicability import content_for, run_facts
 from evaluator.capture.price_table import price_of_call
@@ -31,8 +35,13 @@ from evaluator.store.database import Connection
 from evaluator.store.judgements import Settlement
 from evaluator.store.runs import load_captures, load_runs
 
-LINGER_SECONDS = 0.05
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LINGER_SECONDS = 0.1
 """How long a finished judgement waits for others before it is written: few transactions, little lost to a crash."""
+ENOUGH = 40
+"""As many need not wait for more."""
 MOST_AT_ONCE = 100
 SETUP_PAUSE_SECONDS = 60.0
 """How long a judge that cannot be set up (package or weights missing) is left alone."""
@@ -66,7 +75,8 @@ class BatchRunner:
         self._slots: dict[str, tuple[int, asyncio.Semaphore]] = {}
         self._paused_until: dict[str, float] = {}
         self._tokens: dict[str, int] = {}
-        self._writer = SettlementWriter(deployment)
+        self._threads = FewThreads()
+        self._writer = SettlementWriter(deployment, self._threads)
         self._asking: dict[ContentKey, asyncio.Future[Verdict | None]] = {}
         self._ending = False
 
@@ -75,7 +85,7 @@ class BatchRunner:
         renewal = asyncio.create_task(self._renew(batch.token))
         self._tokens[batch.token] = self._tokens.get(batch.token, 0) + 1
         try:
-            leased = await asyncio.to_thread(self._load, batch)
+            leased = await self._threads.run(self._load, batch)
             slots = self._slots_of(batch)
             await asyncio.gather(*[self._settle(one, slots) for one in leased])
             return len(leased)
@@ -110,7 +120,7 @@ class BatchRunner:
 
         while True:
             await asyncio.sleep(hold / 3)
-            await asyncio.to_thread(extend)
+            await self._threads.run(extend)
 
     def _load(self, batch: Batch) -> list[Leased]:
         """What the lease still holds, each with its content and, where equal content was judged before, its verdict."""
@@ -222,11 +232,11 @@ class BatchRunner:
             )
             operations.record_failure(connection, stage="judge", kind=reason, subject=name, detail=detail, now=now)
 
-        await asyncio.to_thread(self._deployment.database.transact, act)
+        await self._threads.run(self._deployment.database.transact, act)
 
     async def _note(self, kind: str, subject: str, detail: str) -> None:
         """Make a failure visible on the status page and command."""
-        await asyncio.to_thread(
+        await self._threads.run(
             self._deployment.database.transact,
             lambda connection: operations.record_failure(
                 connection, stage="judge", kind=kind, subject=subject, detail=detail
@@ -234,11 +244,23 @@ class BatchRunner:
         )
 
 
+class FewThreads:
+    """Threads for database work: few, so that each keeps its connection and its dictionaries warm."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(3, "adjudge-judge")
+
+    async def run(self, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `act` returns or raises, from one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(act, *args, **kwargs))
+
+
 class SettlementWriter:
     """Writes settlements in groups: what finishes while one transaction runs goes into the next."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, threads: FewThreads) -> None:
         self._deployment = deployment
+        self._threads = threads
         self._pending: list[tuple[Settlement, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -252,10 +274,12 @@ class SettlementWriter:
 
     async def _write_all(self) -> None:
         while self._pending:
-            await asyncio.sleep(LINGER_SECONDS)
+            for _ in range(10):
+                if len(self._pending) < ENOUGH:
+                    await asyncio.sleep(LINGER_SECONDS / 10)
             group, self._pending = self._pending[:MOST_AT_ONCE], self._pending[MOST_AT_ONCE:]
             try:
-                await asyncio.to_thread(settle, self._deployment, [settlement for settlement, _ in group])
+                await self._threads.run(settle, self._deployment, [settlement for settlement, _ in group])
             except Exception as error:  # noqa: BLE001 - the worker's edge: whoever waits gets it
                 for _, done in group:
                     if not done.done():

@@ -14,8 +14,11 @@ import secrets
 import socket
 import threading
 import time
+import traceback
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSConfig
 from dbos import DBOSPortableJSONSerializer as PortableJson
@@ -25,11 +28,14 @@ from evaluator.batches import BatchRunner
 from evaluator.deployment import Deployment
 from evaluator.dispatch import BATCH_SIZE
 from evaluator.errors import Misconfigured
+from evaluator.judging.llm import close
 from evaluator.model.columns import utc_now
 from evaluator.pipeline import Batch
 from evaluator.store import judgements as queue
 from evaluator.store import operations
 from evaluator.store.database import open_engine
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +45,7 @@ QUEUE = "judge"
 TICK = "* * * * * *"
 ASSEMBLY_SECONDS = 0.6
 """How long one tick may assemble runs before it hands out judgements."""
+POLL_SECONDS = 0.3
 BEAT_SECONDS = 5.0
 FINISHED_KEPT = timedelta(minutes=2)
 STALLED_KEPT = timedelta(hours=1)
@@ -54,6 +61,7 @@ class Engine:
         self.deployment = deployment
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._runner = BatchRunner(deployment)
+        self._judging = JudgingLoop()
         self._ending = threading.Event()
         self._ticking = threading.Lock()
         self._lock_file: int | None = None
@@ -72,7 +80,7 @@ class Engine:
         DBOS.register_queue(
             QUEUE,
             worker_concurrency=max(8, 3 * -(-concurrency // BATCH_SIZE)),
-            polling_interval_sec=0.2,
+            polling_interval_sec=POLL_SECONDS,
             on_conflict="always_update",
         )
         DBOS.apply_schedules([{"schedule_name": "tick", "workflow_fn": tick, "schedule": TICK}])
@@ -99,6 +107,7 @@ class Engine:
         self._runner.take_no_more()
         DBOS.destroy(workflow_completion_timeout_sec=patience_seconds)
         self._runner.release()
+        self._judging.stop()
         _ours = None
         if self._lock_file is not None:
             os.close(self._lock_file)
@@ -113,21 +122,30 @@ class Engine:
                 pass
             now = utc_now()
             pipeline.close_idle_runs(self.deployment, now)
-            for batch in pipeline.hand_out(self.deployment, now):
-                DBOS.enqueue_workflow(QUEUE, judge_batch, list(batch.ids), batch.token, batch.provider, batch.slots)
+            # outside the tick's workflow: each call would be kept as a step of it, a tick needs no memory
+            contextvars.Context().run(self._dispatch, pipeline.hand_out(self.deployment, now))
             if now.second == 0:
-                # outside the tick's workflow, whose steps are kept as JSON: a list of workflows is none
                 contextvars.Context().run(self._purge, now)
         finally:
             self._ticking.release()
 
-    async def handle(self, batch: Batch) -> int:
-        """Judge one batch."""
-        return await self._runner.run(batch)
+    def _dispatch(self, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            DBOS.enqueue_workflow(QUEUE, judge_batch, list(batch.ids), batch.token, batch.provider, batch.slots)
+
+    def handle(self, batch: Batch) -> int:
+        """Judge one batch; returns when its last judgement is written."""
+        return self._judging.run(self._runner.run(batch))
 
     def note_failure(self, kind: str, error: BaseException) -> None:
-        """Make an error that no stage expected visible; its text stays in the log, it may hold content."""
-        log.exception("%s failed", kind, exc_info=error)
+        """Make an error that no stage expected visible: where it happened, never its text."""
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        log.error(
+            "%s failed with %s; its message is left out, it may hold content\n%s",
+            kind,
+            type(error).__name__,
+            frames,
+        )
         detail = f"{type(error).__name__}; the server's log has the rest"
         self.deployment.database.transact(
             lambda connection: operations.record_failure(connection, stage="engine", kind=kind, detail=detail)
@@ -176,6 +194,29 @@ class Engine:
         )
 
 
+class JudgingLoop:
+    """The event loop all judges are called on, in a thread of its own.
+
+    DBOS's loop would do, but hands blocking calls to as many threads as there are calls; a few are faster.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(4, "adjudge-judging"))
+        self._thread = threading.Thread(target=self._loop.run_forever, name="adjudge-judging", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run on the loop, wait for the result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def stop(self) -> None:
+        """Close connections and end."""
+        self.run(close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+
 @DBOS.workflow(name="tick")
 def tick(_scheduled: datetime, _context: Any) -> None:
     """One tick; an error in it is shown and the next tick tries again."""
@@ -188,14 +229,14 @@ def tick(_scheduled: datetime, _context: Any) -> None:
 
 
 @DBOS.workflow(name="judge_batch")
-async def judge_batch(ids: list[str], token: str, provider: str, slots: int) -> int:
+def judge_batch(ids: list[str], token: str, provider: str, slots: int) -> int:
     """One batch; what an error leaves under lease is due again when the lease runs out."""
     if _ours is None:
         return 0
     try:
-        return await _ours.handle(Batch(tuple(ids), token, provider, slots))
+        return _ours.handle(Batch(tuple(ids), token, provider, slots))
     except Exception as error:  # noqa: BLE001 - the worker's edge: shown, then tried again
-        await asyncio.to_thread(_ours.note_failure, "judge_batch", error)
+        _ours.note_failure("judge_batch", error)
         return 0
 
 

@@ -32,6 +32,8 @@ _LOOP_SHARE = 0.6
 _LOOP_UNIT_WORDS = 8
 _LOOP_ROUNDS = 3
 _OPENER_CHARS = 200
+_LONGER_THAN_AN_ECHO = 3
+"""A text this many times as long as what it could repeat or announce does neither, whatever is taken out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ def _finding(text: str | None, content: Mapping[str, Any]) -> _Finding | None:
         return "empty", VerdictLabel.FAIL, "The answer is empty."
     if all(map(_is_punctuation, visible)):
         return "punctuation", VerdictLabel.FAIL, "The answer is nothing but punctuation."
+    if _is_plainly_an_answer(text, content):
+        return None
     words = _words(text)
     said = " ".join(words)
     if len(said) <= _OPENER_CHARS and _OPENERS.fullmatch(said + " "):
@@ -85,6 +89,14 @@ def _finding(text: str | None, content: Mapping[str, Any]) -> _Finding | None:
     if not looks_like_json and _loops(words):
         return "loop", VerdictLabel.UNKNOWN, "Most of the answer is one phrase over and over."
     return None
+
+
+def _is_plainly_an_answer(text: str, content: Mapping[str, Any]) -> bool:
+    """Whether the text is too long for an opener or an echo, and its pairs of words too many for a loop."""
+    if len(text) <= _LONGER_THAN_AN_ECHO * (_OPENER_CHARS + sum(map(len, _asked(content)))):
+        return False
+    tokens = text.split()
+    return len(tokens) >= _LOOP_WORDS and len(set(pairwise(tokens))) > _LOOP_UNIT_WORDS + 0.6 * len(tokens)
 
 
 def _plain_text(value: Any, depth: int = 8) -> str | None:
@@ -171,12 +183,17 @@ _OPENERS = re.compile(
 
 
 def _questions(content: Mapping[str, Any]) -> Iterator[str]:
-    """What the user said, each text by itself, as words; not what assistants said before."""
+    """What the user said, each text by itself, as words."""
+    return (" ".join(_words(text)) for text in _asked(content))
+
+
+def _asked(content: Mapping[str, Any]) -> Iterator[str]:
+    """What the user said, each text by itself; not what assistants said before."""
     pending = [content.get(name) for name in _QUESTION_NAMES]
     while pending:
         value = pending.pop()
         if isinstance(value, str):
-            yield " ".join(_words(value))
+            yield value
         elif isinstance(value, list):
             pending.extend(value)
         elif isinstance(value, Mapping) and str(value.get("role", "")).lower() not in _OTHER_SPEAKERS:

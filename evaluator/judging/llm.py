@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import warnings
@@ -148,6 +149,9 @@ def _litellm() -> Any:
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         # its messages quote prompts and replies; what failed reaches us as an exception
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # what is loaded stays; collecting garbage need not look through all of it again and again during calls
+    gc.collect()
+    gc.freeze()
     return litellm
 
 
