@@ -22,7 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from sqlalchemy import text
 
 from benchmarks.figures import Figure
-from benchmarks.load import environment, words_of
+from benchmarks.load import empty_database, environment, words_of
 from benchmarks.servers import Server, adjudge, free_port, served
 from evaluator.deployment import Deployment
 from evaluator.settings import Settings
@@ -164,17 +164,8 @@ def _bare(bodies: list[bytes]) -> float:
 
 def _variables(folder: Path, database_url: str) -> dict[str, str]:
     if database_url:
-        _empty(database_url)
+        empty_database(database_url)
     return environment(folder, "http://127.0.0.1:9/v1", database_url=database_url)
-
-
-def _empty(database_url: str) -> None:
-    import psycopg
-
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS dbos CASCADE")
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
 
 
 def _key(variables: dict[str, str]) -> str:
@@ -239,6 +230,6 @@ def _count(folder: Path, database_url: str) -> int:
     deployment = Deployment(settings)
     try:
         with deployment.database.read() as connection:
-            return int(connection.execute(text("SELECT count(*) FROM span")).scalar_one())
+            return int(connection.execute(text("SELECT sum(spans) FROM span_chunk")).scalar_one())
     finally:
         deployment.close()

@@ -16,7 +16,7 @@ from evaluator import dispatch
 from evaluator.capture.assembly import AssembledRun, assemble
 from evaluator.capture.otlp import LogBatch, SpanBatch
 from evaluator.capture.price_table import price_of_call
-from evaluator.capture.span_facts import log_facts, span_facts
+from evaluator.capture.span_facts import chunk_spans, log_facts
 from evaluator.deployment import Deployment
 from evaluator.enrolment import enrol_events
 from evaluator.errors import Conflict
@@ -46,16 +46,11 @@ MOST_LEASES = 50
 
 def capture_spans(deployment: Deployment, batch: SpanBatch) -> None:
     """Store a request's spans; committed when this returns."""
-    for content in batch.contents:
-        content["body"] = deployment.bodies.place(content["body"])
+    for chunk in batch.chunks:
+        chunk["body"] = deployment.bodies.place(chunk["body"])
     deployment.database.transact(
         lambda connection: spans.store_spans(
-            connection,
-            spans=batch.spans,
-            contents=batch.contents,
-            logs=[],
-            arrivals=batch.arrivals,
-            now_us=time.time_ns() // 1000,
+            connection, chunks=batch.chunks, arrivals=batch.arrivals, now_us=time.time_ns() // 1000
         ),
         patience_seconds=10,
     )
@@ -67,12 +62,7 @@ def capture_logs(deployment: Deployment, batch: LogBatch) -> None:
         log["body"] = deployment.bodies.place(log["body"])
     deployment.database.transact(
         lambda connection: spans.store_spans(
-            connection,
-            spans=[],
-            contents=[],
-            logs=batch.logs,
-            arrivals=batch.arrivals,
-            now_us=time.time_ns() // 1000,
+            connection, logs=batch.logs, arrivals=batch.arrivals, now_us=time.time_ns() // 1000
         ),
         patience_seconds=10,
     )
@@ -101,7 +91,7 @@ def assemble_runs(
         arrived = spans.load_traces(connection, traces, deployment.bodies)
     now = utc_now()
     assembled = assemble(
-        [span_facts(row, arrived.contents.get((row.trace_id, row.span_id))) for row in arrived.spans],
+        chunk_spans(arrived.chunks),
         [log_facts(row) for row in arrived.logs],
         now=now,
         price=price_of_call,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import threading
@@ -61,6 +62,7 @@ class Worker:
             engine.start()
             self._engine = engine
             self._started.set()
+            _spare_the_collector()
         except Exception as failure:  # noqa: BLE001 - raised again in the main thread
             self.failure = failure
 
@@ -106,6 +108,7 @@ class Running:
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
             time.sleep(0.005)
+        _spare_the_collector()
 
     def _serve(self) -> None:
         self._server.run(sockets=[self._listener])
@@ -152,6 +155,14 @@ def running(settings: Settings, *, with_worker: bool) -> Iterator[Running]:
     finally:
         listener.close()
         deployment.close()
+
+
+def _spare_the_collector() -> None:
+    """Leave what the start has made out of garbage collection.
+
+    It stays anyway, and going through it again and again took a fifth of intake's time, in stops of 0.1 s.
+    """
+    gc.freeze()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -16,11 +16,11 @@ from evaluator.api.intake import READING_SECONDS
 from evaluator.capture import redaction
 from evaluator.capture.attribute_names import RESOURCE_KEPT, Part, part_of
 from evaluator.capture.dialects import input_of, output_of
-from evaluator.capture.otlp import EVENT_NAMES, bounded_id
 from evaluator.capture.plain_otlp import MAX_DEPTH, is_kept
 from evaluator.capture.redaction import Redactor
 from evaluator.capture.reported_runs import ReportedRun, read_report
 from evaluator.capture.span_facts import SpanFacts
+from evaluator.capture.span_intake import EVENT_NAMES, bounded_id
 from evaluator.deployment import Deployment
 from evaluator.errors import Malformed
 from evaluator.model.capture import Fidelity, Passage

@@ -133,8 +133,7 @@ def test_a_second_delivery_changes_nothing(links: Deployment) -> None:
     assemble_all(links)
     judge_all(links)
     tables = (
-        "span",
-        "span_content",
+        "span_chunk",
         "run",
         "capture",
         "sample",

@@ -15,7 +15,7 @@ from evaluator.api.cursors import list_cursor, list_place
 from evaluator.api.problems import Problem
 from evaluator.api.signals import in_force
 from evaluator.api.story import CostStory, EventStory, story_of
-from evaluator.capture.otlp import bounded_id
+from evaluator.capture.span_intake import bounded_id
 from evaluator.deployment import Deployment
 from evaluator.model.event import Event
 from evaluator.model.outcome import FinalOutcome, Outcome

@@ -107,7 +107,7 @@ class Intake:
 
     def store_traces(self, data: bytes, content_type: str) -> Refusal:
         batch = decode_traces(data, content_type, self._redactor, self._limits)
-        if batch.spans:
+        if batch.chunks:
             pipeline.capture_spans(self.deployment, batch)
         return Refusal(batch.rejected, batch.rejection)
 

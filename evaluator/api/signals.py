@@ -16,7 +16,7 @@ from evaluator.api.access import DeploymentHere, Reporter
 from evaluator.api.answers import json_answer
 from evaluator.api.problems import Problem
 from evaluator.api.request_json import parse_json, read_limited, validated
-from evaluator.capture.otlp import bounded_id
+from evaluator.capture.span_intake import bounded_id
 from evaluator.errors import BadInput
 from evaluator.model.columns import canonical_json, utc_now
 from evaluator.model.outcome import FinalOutcome, Outcome, OutcomeType, Signal, SignalSource

@@ -11,9 +11,9 @@ from typing import Any
 from evaluator.capture.app_says import correlations_of, diagnostics_of, evaluations_of
 from evaluator.capture.execution import ended_how, instant
 from evaluator.capture.llm_calls import LlmCall, Price, llm_calls
-from evaluator.capture.otlp import EVENT_NAMES, bounded_id
 from evaluator.capture.run_content import capture_of
 from evaluator.capture.span_facts import LogFacts, SpanFacts
+from evaluator.capture.span_intake import EVENT_NAMES, bounded_id
 from evaluator.capture.span_tree import JUDGE_MARK, LogOwners, own_run_id, runs_of, unique_spans
 from evaluator.model.capture import Capture
 from evaluator.model.run import ClosedBy, Run, RunState

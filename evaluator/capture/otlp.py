@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from typing import Any
 
 import orjson
 from google.protobuf.internal import api_implementation
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from evaluator.capture import otlp_json, otlp_protobuf
-from evaluator.capture.attribute_names import KNOWN_PARTS, RESOURCE_KEPT, Part, part_of
-from evaluator.capture.plain_otlp import Attributes, LogBlocks, PlainLog, PlainSpan, SpanBlocks
+from evaluator.capture.attribute_names import RESOURCE_KEPT, Part, part_of
+from evaluator.capture.otlp_message import resource_spans, trace_request
+from evaluator.capture.plain_otlp import LONGEST_NAME, Attributes, LogBlocks, MessageBlocks, PlainLog
 from evaluator.capture.redaction import Redactor
+from evaluator.capture.span_intake import bounded_id, redact_span, take_in
 from evaluator.errors import Malformed, Misconfigured, TooLarge, Unsupported
-from evaluator.store.packing import pack_json
+from evaluator.store.packing import pack_json, pack_message
 
 _GZIP_WINDOW = 31
 _INFLATE_STEP = 1 << 20
-_NUL = b"\\u0000"
-_CLIENT_CUT = 4096
-"""The Botanu clients cut captured content at this many characters."""
-_LONGEST_ID = 400
-_LONGEST_NAME = 1000
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 
 Row = dict[str, Any]
-
-EVENT_NAMES = ("botanu.event_id", "session.id", "gen_ai.conversation.id")
-"""Attributes that name the event, strongest first."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,8 @@ class Limits:
 class SpanBatch:
     """The rows of one trace request, ready for a bulk insert."""
 
-    spans: list[Row] = field(default_factory=list)
-    """Columns of model Span."""
-    contents: list[Row] = field(default_factory=list)
-    """Columns of model SpanContent, for the spans that carry content."""
+    chunks: list[Row] = field(default_factory=list)
+    """Columns of model SpanChunk but for the time of arrival: one row for each trace."""
     arrivals: set[tuple[str, str, str]] = field(default_factory=set)
     """(trace_id, run_id, event_id), empty where the span does not say."""
     rejected: int = 0
@@ -97,17 +93,23 @@ def read_body(body: bytes, encoding: str | None, max_bytes: int, max_decompresse
 
 def decode_traces(data: bytes, content_type: str, redactor: Redactor, limits: Limits) -> SpanBatch:
     """The rows of an OTLP trace request; raises Malformed or Unsupported."""
-    blocks: SpanBlocks = _reader(content_type, otlp_protobuf.span_blocks, otlp_json.span_blocks)(data)
+    blocks: MessageBlocks = _reader(content_type, otlp_protobuf.message_blocks, otlp_json.message_blocks)(data)
     batch = SpanBatch()
+    chunks: dict[bytes, _Chunk] = {}
     for resource, scope, spans in blocks:
-        context = _context(resource, scope)
-        for span in spans:
-            problem = "a span is not as OTLP/JSON describes it" if span is None else _id_problem(span)
-            if problem:
-                batch.rejected += 1
-                batch.rejection = batch.rejection or problem
-            elif span is not None:
-                _add_span(batch, span, context, redactor, limits)
+        resource_bytes, scope_bytes = _trimmed(resource), _scope(scope)
+        for trace_id, of_trace in _by_trace(spans, batch).items():
+            texts: list[str] = []
+            trace = trace_id.hex()
+            for span in of_trace:
+                batch.arrivals.add((trace, *take_in(span, texts, limits.max_text_chars)))
+            if not redactor.are_clean(texts):
+                for span in of_trace:
+                    redact_span(span, redactor)
+            chunk = chunks.setdefault(trace_id, _Chunk())
+            chunk.blocks.append(resource_spans(resource_bytes, scope_bytes, of_trace))
+            chunk.span_ids += [span.span_id for span in of_trace]
+    batch.chunks = [_row(trace_id, chunk) for trace_id, chunk in chunks.items()]
     return batch
 
 
@@ -125,17 +127,6 @@ def decode_logs(data: bytes, content_type: str, redactor: Redactor, limits: Limi
             else:
                 _add_log(batch, log, scope, resource, redactor, limits)
     return batch
-
-
-def bounded_id(value: Any) -> str:
-    """An id as text that an index takes: whole numbers as digits, over-long ones shortened without colliding."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = value if isinstance(value, str) else str(value)
-    text = text.replace("\x00", "")
-    if len(text) <= _LONGEST_ID:
-        return text
-    return f"{text[:_LONGEST_ID]}~{sha256(text.encode()).hexdigest()[:32]}"
 
 
 def _reader(
@@ -171,124 +162,63 @@ def _gunzipped(body: bytes, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def _context(resource: Attributes, scope: str) -> Row:
-    """What all spans of a scope share, serialised once."""
-    kept = {name: value for name, value in resource.items() if name in RESOURCE_KEPT}
-    return {
-        "resource": orjson.Fragment(orjson.dumps(_without_nul(kept))),
-        "scope": _without_nul(scope[:_LONGEST_NAME]),
-    }
-
-
 def _is_id(text: str, digits: int) -> bool:
     """Whether this is an id of that many hex digits; the readers have seen to it that they are hex."""
     return len(text) == digits and text.strip("0") != ""
 
 
-def _id_problem(span: PlainSpan) -> str:
-    if not _is_id(span.trace_id, 32):
+@dataclass
+class _Chunk:
+    """The spans of one trace in one request."""
+
+    blocks: list[bytes] = field(default_factory=list)
+    """ResourceSpans, serialised."""
+    span_ids: list[bytes] = field(default_factory=list)
+
+
+def _id_problem(span: Span | None) -> str:
+    if span is None:
+        return "a span is not as OTLP/JSON describes it"
+    trace_id, span_id = span.trace_id, span.span_id
+    if len(trace_id) != 16 or trace_id == _NO_TRACE:
         return "a span's trace id is not 16 bytes, not all zero"
-    if not _is_id(span.span_id, 16):
+    if len(span_id) != 8 or span_id == _NO_SPAN:
         return "a span's id is not 8 bytes, not all zero"
     return ""
 
 
-def _add_span(batch: SpanBatch, span: PlainSpan, context: Row, redactor: Redactor, limits: Limits) -> None:
-    attributes = span.attributes
-    detail, content, texts, cut = _parted(attributes, limits)
-    texts.append(span.name)
-    packed: Row = {"attributes": detail, **context}
-    if span.span_events:
-        packed["span_events"], text = _events(span.span_events, limits)
-        texts.append(text)
-    if span.status_message:
-        packed["status_message"] = span.status_message[: limits.max_text_chars]
-        texts.append(span.status_message)
-    if span.links:
-        packed["links"] = span.links
-    if cut:
-        packed["cut"] = cut
-    name = span.name
-    if not redactor.is_clean("\x00".join(texts)):
-        name = redactor.redact(name)[0]
-        packed["attributes"] = _redacted(detail, redactor)
-        content = {key: redactor.redact(text)[0] for key, text in content.items()}
-        if span.span_events:
-            packed["span_events"] = [
-                {**event, "attributes": _redacted(event["attributes"], redactor)} for event in packed["span_events"]
-            ]
-        if span.status_message:
-            packed["status_message"] = redactor.redact(packed["status_message"])[0]
-    run_id = attributes.get("botanu.run_id")
-    event_id = next((attributes[name] for name in EVENT_NAMES if name in attributes), None)
-    run_key = "" if run_id is None else bounded_id(run_id)
-    batch.arrivals.add((span.trace_id, run_key, "" if event_id is None else bounded_id(event_id)))
-    batch.spans.append(
-        {
-            "trace_id": span.trace_id,
-            "span_id": span.span_id,
-            "parent_span_id": span.parent_span_id if span.parent_span_id.strip("0") else None,
-            "run_id": run_key or None,
-            "name": name[:_LONGEST_NAME].replace("\x00", ""),
-            "kind": span.kind if 0 <= span.kind < 6 else 0,
-            "start_ns": span.start_ns,
-            "end_ns": span.end_ns,
-            "status_code": span.status_code if 0 <= span.status_code < 3 else 0,
-            "detail": _packed(packed),
-        }
-    )
-    if content:
-        batch.contents.append({"trace_id": span.trace_id, "span_id": span.span_id, "body": _packed(content)})
+def _by_trace(spans: Iterable[Span | None], batch: SpanBatch) -> dict[bytes, list[Span]]:
+    """Trace id → its spans; those without usable ids are counted as rejected."""
+    traces: dict[bytes, list[Span]] = {}
+    for span in spans:
+        problem = _id_problem(span)
+        if problem:
+            batch.rejected += 1
+            batch.rejection = batch.rejection or problem
+        elif span is not None:
+            traces.setdefault(span.trace_id, []).append(span)
+    return traces
 
 
-def _events(events: list[Row], limits: Limits) -> tuple[list[Row], str]:
-    """Span events within the limits, and all their text in one."""
-    text = orjson.dumps(events)
-    if len(text) > limits.max_text_chars:
-        events = _shortened(events, limits)
-    return events, text.decode()
+def _row(trace_id: bytes, chunk: _Chunk) -> Row:
+    span_ids = sorted(set(chunk.span_ids))
+    digest = blake2b(b"".join(span_ids), digest_size=16)
+    return {
+        "trace_id": trace_id.hex(),
+        "digest": digest.hexdigest(),
+        "spans": len(span_ids),
+        "body": pack_message(trace_request(chunk.blocks)),
+    }
 
 
-def _parted(attributes: Attributes, limits: Limits) -> tuple[Attributes, dict[str, str], list[str], list[str]]:
-    """Attributes without content, content as texts, all texts to look at, and the names of those that were cut."""
-    detail: Attributes = {}
-    content: dict[str, str] = {}
-    texts: list[str] = []
-    cut: list[str] = []
-    longest = limits.max_text_chars
-    known = KNOWN_PARTS.get
-    for name, value in attributes.items():
-        part = known(name) or part_of(name)
-        if part is Part.IDENTITY:
-            detail[name] = value
-            continue
-        if type(value) is not str:
-            if part is not Part.CONTENT:
-                detail[name] = value
-                if type(value) in (list, dict):
-                    texts.append(orjson.dumps(value).decode())
-                continue
-            if value is None:
-                continue
-            value = orjson.dumps(value).decode()
-        if len(value) > longest:
-            value = value[:longest]
-            cut.append(name)
-        texts.append(value)
-        if part is Part.CONTENT:
-            content[name] = value
-            if name.startswith("botanu.eval.") and _is_client_cut(value):
-                cut.append(name)
-        else:
-            detail[name] = value
-    return detail, content, texts, cut
+def _trimmed(resource: Resource) -> bytes:
+    """The resource with nothing but what is kept of it."""
+    kept = [pair for pair in resource.attributes if pair.key in RESOURCE_KEPT]
+    return Resource(attributes=kept).SerializeToString()
 
 
-def _is_client_cut(text: str) -> bool:
-    """Whether the text is exactly as long as the client's limit, in characters or (JavaScript) UTF-16 units."""
-    if len(text) == _CLIENT_CUT:
-        return True
-    return not text.isascii() and len(text) < _CLIENT_CUT and len(text.encode("utf-16-le")) == 2 * _CLIENT_CUT
+def _scope(name: str) -> bytes:
+    return InstrumentationScope(name=name[:LONGEST_NAME]).SerializeToString()
 
 
 def _redacted(attributes: Attributes, redactor: Redactor) -> Attributes:
@@ -296,13 +226,6 @@ def _redacted(attributes: Attributes, redactor: Redactor) -> Attributes:
         name: value if part_of(name) is Part.IDENTITY else redactor.redact_value(value)[0]
         for name, value in attributes.items()
     }
-
-
-def _packed(value: Any) -> bytes:
-    text = orjson.dumps(value)
-    if _NUL in text:
-        text = orjson.dumps(_without_nul(orjson.loads(text)))
-    return pack_json(text)
 
 
 def _without_nul(value: Any) -> Any:
@@ -322,7 +245,7 @@ def _add_log(
     event_id = log.attributes.get("botanu.event_id")
     attributes, body = _redacted(log.attributes, redactor), redactor.redact_value(log.body)[0]
     packed: Row = {
-        "scope": scope[:_LONGEST_NAME],
+        "scope": scope[:LONGEST_NAME],
         "attributes": _shortened(attributes, limits),
         "body": _shortened(body, limits),
     }
@@ -339,7 +262,7 @@ def _add_log(
             "trace_id": log.trace_id,
             "span_id": span_id,
             "digest": digest.hexdigest(),
-            "name": log.name[:_LONGEST_NAME].replace("\x00", ""),
+            "name": log.name[:LONGEST_NAME].replace("\x00", ""),
             "time_ns": log.time_ns,
             "body": pack_json(text),
         }

@@ -8,17 +8,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from evaluator.capture.otlp_message import resource_message, span_message
 from evaluator.capture.plain_otlp import (
     LARGEST_INT,
     MAX_DEPTH,
     Attributes,
     LogBlock,
     LogBlocks,
+    MessageBlock,
+    MessageBlocks,
     PlainLog,
     PlainSpan,
-    SpanBlock,
-    SpanBlocks,
     is_kept,
 )
 from evaluator.errors import Malformed
@@ -31,10 +33,10 @@ _STATUS_CODES = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR
 _UNREADABLE = (TypeError, ValueError, AttributeError, KeyError)
 
 
-def span_blocks(data: bytes) -> SpanBlocks:
-    """The spans of an ExportTraceServiceRequest in JSON; raises Malformed."""
+def message_blocks(data: bytes) -> MessageBlocks:
+    """The spans of an ExportTraceServiceRequest in JSON, as messages; raises Malformed."""
     for resource, scope, spans in _scopes(data, "resourceSpans", "scopeSpans", "spans"):
-        yield SpanBlock(resource, scope, map(_span, spans))
+        yield MessageBlock(resource_message(resource), scope, map(_message, spans))
 
 
 def log_blocks(data: bytes) -> LogBlocks:
@@ -93,6 +95,11 @@ def _list(holder: Any, name: str, where: str) -> list[Any]:
     if not isinstance(found, list):
         raise Malformed(f"{name} in {where} is not a list.")
     return found
+
+
+def _message(span: Any) -> Span | None:
+    plain = _span(span)
+    return None if plain is None else span_message(plain)
 
 
 def _span(span: Any) -> PlainSpan | None:

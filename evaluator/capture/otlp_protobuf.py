@@ -19,6 +19,8 @@ from evaluator.capture.plain_otlp import (
     Attributes,
     LogBlock,
     LogBlocks,
+    MessageBlock,
+    MessageBlocks,
     PlainLog,
     PlainSpan,
     SpanBlock,
@@ -28,13 +30,18 @@ from evaluator.capture.plain_otlp import (
 from evaluator.errors import Malformed
 
 
+def message_blocks(data: bytes) -> MessageBlocks:
+    """The spans of an ExportTraceServiceRequest as messages, fields unknown here left out; raises Malformed."""
+    request = _request(data)
+    request.DiscardUnknownFields()  # nobody has redacted what they hold
+    for resource_spans in request.resource_spans:
+        for scope_spans in resource_spans.scope_spans:
+            yield MessageBlock(resource_spans.resource, scope_spans.scope.name, scope_spans.spans)
+
+
 def span_blocks(data: bytes) -> SpanBlocks:
     """The spans of an ExportTraceServiceRequest; raises Malformed."""
-    try:
-        request = ExportTraceServiceRequest.FromString(data)
-    except DecodeError as error:
-        raise Malformed("The body is not an OTLP ExportTraceServiceRequest.") from error
-    for resource_spans in request.resource_spans:
+    for resource_spans in _request(data).resource_spans:
         resource = _attributes(resource_spans.resource.attributes)
         for scope_spans in resource_spans.scope_spans:
             yield SpanBlock(resource, scope_spans.scope.name, _spans(scope_spans.spans))
@@ -51,6 +58,13 @@ def log_blocks(data: bytes) -> LogBlocks:
         for scope_logs in resource_logs.scope_logs:
             scope = scope_logs.scope.name
             yield LogBlock(resource, scope, (_log(record, scope) for record in scope_logs.log_records))
+
+
+def _request(data: bytes) -> ExportTraceServiceRequest:
+    try:
+        return ExportTraceServiceRequest.FromString(data)
+    except DecodeError as error:
+        raise Malformed("The body is not an OTLP ExportTraceServiceRequest.") from error
 
 
 def _spans(spans: Iterable[Span]) -> Iterator[PlainSpan]:
@@ -93,6 +107,11 @@ def _log(record: LogRecord, scope: str) -> PlainLog | None:
         _value(record.body, 0),
         _attributes(record.attributes),
     )
+
+
+def plain_value(value: AnyValue) -> Any:
+    """The value as JSON has it; bytes as base64, what is nested too deep as null."""
+    return value.string_value or _value(value, 0)
 
 
 def _attributes(pairs: Iterable[KeyValue]) -> Attributes:

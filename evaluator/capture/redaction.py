@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -17,12 +17,24 @@ import orjson
 from evaluator.errors import Misconfigured
 
 _SEPARATORS = b" -.()/" + "\u00a0\u202f\u2009\u2010\u2011\u2012\u2013\u200b".encode()
-_DIGITS_ONLY = bytes(48 if 48 <= code <= 57 else 46 for code in range(256))
-_WORDS_ONLY = bytes(97 if code < 128 and (chr(code).isalnum() or code == 95) else 46 for code in range(256))
-_NINE_DIGITS = b"0" * 9
-"""The shortest thing with digits that is looked for is a social security number."""
+_DIGIT, _LETTER, _SEPARATOR, _OTHER = b"0a ."
+_CLASSES = bytes(
+    _DIGIT
+    if 48 <= code <= 57
+    else _LETTER
+    if code < 128 and (chr(code).isalnum() or code == 95)
+    else _SEPARATOR
+    if code in _SEPARATORS
+    else _OTHER
+    for code in range(256)
+)
+"""Text translated by this table shows its shape: these tests are the better part of what clean text costs."""
+_NINE_DIGITS = re.compile(rb"0(?: {0,12}+0){8}")
+"""The shortest thing with digits that is looked for is a social security number; separators as in _MANY_DIGITS."""
 _LONG_WORD = b"a" * 20
 """Every key format that is looked for has an unbroken stretch of at least this many letters and digits."""
+SMALLEST_NUMBER = 10**12
+"""Whole numbers from here on are looked at as text: card numbers start at 13 digits."""
 _MAX_DEPTH = 100
 """Content nested deeper than this is nobody's; it is replaced whole."""
 
@@ -114,14 +126,16 @@ class Redactor:
         """Whether the text certainly holds nothing to redact; False only means that it has to be looked at."""
         if not self.enabled:
             return True
-        if "@" in text or "earer " in text:
+        return self._is_clean_of_known(text) and (self._extra is None or self._extra.search(text) is None)
+
+    def are_clean(self, texts: Sequence[str]) -> bool:
+        """Whether none of the texts holds anything to redact, or a NUL, which could hide it; as `is_clean`."""
+        if not self.enabled:
+            return True
+        joined = "\n".join(texts)
+        if "\x00" in joined or not self._is_clean_of_known(joined):
             return False
-        data = text.encode("utf-8", "replace")
-        return (
-            _NINE_DIGITS not in data.translate(_DIGITS_ONLY, _SEPARATORS)
-            and _LONG_WORD not in data.translate(_WORDS_ONLY)
-            and (self._extra is None or self._extra.search(text) is None)
-        )
+        return self._extra is None or not any(map(self._extra.search, texts))
 
     def redact(self, text: str) -> tuple[str, Counter[str]]:
         """The text without what must not be stored, and how many stretches of each kind were replaced.
@@ -135,6 +149,9 @@ class Redactor:
         """A JSON value with every text in it redacted, keys included."""
         counts: Counter[str] = Counter()
         return self._redacted_value(value, counts, 0), counts
+
+    def _is_clean_of_known(self, text: str) -> bool:
+        return not ("@" in text or "earer " in text or any(_shape(text)))
 
     def _redacted(self, text: str, counts: Counter[str], depth: int) -> str:
         if self.is_clean(text):
@@ -162,7 +179,7 @@ class Redactor:
     def _redacted_value(self, value: Any, counts: Counter[str], depth: int) -> Any:
         if isinstance(value, str):
             return self._redacted(value, counts, depth)
-        if isinstance(value, int) and abs(value) >= 10**12:
+        if isinstance(value, int) and abs(value) >= SMALLEST_NUMBER:
             text = str(value)
             redacted = self._redacted(text, counts, depth)
             return value if redacted == text else redacted
@@ -179,15 +196,15 @@ class Redactor:
         }
 
     def _substituted(self, text: str, counts: Counter[str]) -> str:
-        data = text.encode("utf-8", "replace")
-        if _LONG_WORD in data.translate(_WORDS_ONLY):
+        has_digits, has_word = _shape(text)
+        if has_word:
             text = _replaced(text, _KEY, "key", counts)
             text = _replaced(text, _JWT, "token", counts)
         if "earer " in text:
             text = _replaced(text, _BEARER, "token", counts, keep=1)
         if "@" in text:
             text = _within(text, _around_ats(text), _without_addresses, counts)
-        if _NINE_DIGITS in data.translate(_DIGITS_ONLY, _SEPARATORS):
+        if has_digits:
             text = _within(text, _around_digits(text), _without_numbers, counts)
         return text if self._extra is None else _replaced(text, self._extra, "extra", counts)
 
@@ -206,6 +223,12 @@ class Redactor:
             position = end.end()
         kept.append(text[position:])
         return "[REDACTED:private_key]".join(kept)
+
+
+def _shape(text: str) -> tuple[bool, bool]:
+    """Whether the text has nine digits in a row, separators aside, and whether it has a long word."""
+    classes = text.encode("utf-8", "replace").translate(_CLASSES)
+    return _NINE_DIGITS.search(classes) is not None, _LONG_WORD in classes.replace(b"0", b"a")
 
 
 def _replaced(text: str, pattern: re.Pattern[str], kind: str, counts: Counter[str], keep: int = 0) -> str:

@@ -1,37 +1,17 @@
-"""What assembly knows of a span or of a log record: the stored row, unpacked."""
+"""What assembly knows of a span or of a log record: what is stored, unpacked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Protocol
 
-from evaluator.store.packing import unpack
-
-
-class SpanRow(Protocol):
-    """A row with the columns of model Span."""
-
-    @property
-    def trace_id(self) -> str: ...
-    @property
-    def span_id(self) -> str: ...
-    @property
-    def parent_span_id(self) -> str | None: ...
-    @property
-    def run_id(self) -> str | None: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def kind(self) -> int: ...
-    @property
-    def start_ns(self) -> int: ...
-    @property
-    def end_ns(self) -> int: ...
-    @property
-    def status_code(self) -> int: ...
-    @property
-    def detail(self) -> bytes: ...
+from evaluator.capture.attribute_names import Part, part_of
+from evaluator.capture.otlp_protobuf import span_blocks
+from evaluator.capture.plain_otlp import CUT_MARK, LONGEST_NAME, PlainSpan, is_client_cut
+from evaluator.capture.span_intake import bounded_id
+from evaluator.store.packing import unpack, unpack_message
 
 
 class LogRow(Protocol):
@@ -111,29 +91,61 @@ class LogFacts:
         return (self.time_ns, self.digest)
 
 
-def span_facts(row: SpanRow, content: bytes | None = None) -> SpanFacts:
-    """The span of a stored row and of its content body, where it has one."""
-    detail = unpack(row.detail) if row.detail else {}
-    attributes = detail.get("attributes") or {}
-    if content:
-        attributes = {**attributes, **unpack(content)}
+def chunk_spans(chunks: Iterable[bytes]) -> list[SpanFacts]:
+    """The spans of stored chunks, each once: of one that came several times the first one counts."""
+    found: dict[tuple[str, str], SpanFacts] = {}
+    for body in chunks:
+        for resource, scope, spans in span_blocks(unpack_message(body)):
+            of_all = (_storable(resource), _storable(scope))
+            for span in spans:
+                found.setdefault((span.trace_id, span.span_id), _span_facts(span, *of_all))
+    return list(found.values())
+
+
+def _span_facts(span: PlainSpan, resource: Mapping[str, Any], scope: str) -> SpanFacts:
+    attributes: dict[str, Any] = {}
+    cut: set[str] = set()
+    for name, value in span.attributes.items():
+        if name == CUT_MARK:
+            cut.update(map(str, value if isinstance(value, list) else ()))
+            continue
+        if type(value) is str:
+            if name.startswith("botanu.eval.") and is_client_cut(value):
+                cut.add(name)
+        elif value is None and part_of(name) is Part.CONTENT:
+            continue
+        attributes[_storable(name)] = _storable(value)
+    run_id = span.attributes.get("botanu.run_id")
     return SpanFacts(
-        trace_id=row.trace_id,
-        span_id=row.span_id,
-        parent_span_id=row.parent_span_id,
-        run_id=row.run_id,
-        name=row.name,
-        kind=row.kind,
-        start_ns=row.start_ns,
-        end_ns=row.end_ns,
-        status_code=row.status_code,
-        status_message=detail.get("status_message", ""),
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_span_id=span.parent_span_id if span.parent_span_id.strip("0") else None,
+        run_id=(bounded_id(run_id) or None) if run_id is not None else None,
+        name=_storable(span.name[:LONGEST_NAME]),
+        kind=span.kind if 0 <= span.kind < 6 else 0,
+        start_ns=span.start_ns,
+        end_ns=span.end_ns,
+        status_code=span.status_code if 0 <= span.status_code < 3 else 0,
+        status_message=_storable(span.status_message),
         attributes=attributes,
-        resource=detail.get("resource") or {},
-        scope=detail.get("scope", ""),
-        span_events=tuple(detail.get("span_events") or ()),
-        cut=frozenset(detail.get("cut") or ()),
+        resource=resource,
+        scope=scope,
+        span_events=_storable(span.span_events),
+        cut=frozenset(cut),
     )
+
+
+def _storable(value: Any) -> Any:
+    """The value without what no database takes in JSON: NUL characters, NaN and infinities."""
+    if isinstance(value, str):
+        return value.replace("\x00", "") if "\x00" in value else value
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {_storable(name): _storable(item) for name, item in value.items()}
+    return value
 
 
 def log_facts(row: LogRow) -> LogFacts:

@@ -1,36 +1,22 @@
-"""A span as stored: its identity, times and attributes; its content lies in a body of its own."""
+"""Spans and log records as stored: as they came in, redacted, until a run is put together from them."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from sqlmodel import BigInteger, Field, LargeBinary, SQLModel
 
 
-class Span(SQLModel):
-    """One OpenTelemetry span; times in nanoseconds since 1970."""
+class SpanChunk(SQLModel):
+    """The spans of one trace as one request brought them, after redaction."""
 
     trace_id: str = Field(primary_key=True)
-    span_id: str = Field(primary_key=True)
-    parent_span_id: str | None = None
-    run_id: str | None = None
-    """As the span itself says; children without one are joined when the run is assembled."""
-    name: str = ""
-    kind: int = 0
-    start_ns: int = Field(default=0, sa_type=BigInteger)
-    end_ns: int = Field(default=0, sa_type=BigInteger)
-    status_code: int = 0
-    """0 unset, 1 ok, 2 error."""
-    detail: bytes = Field(default=b"", sa_type=LargeBinary)
-    """Packed JSON: attributes without content, resource, scope, span_events, status_message."""
-
-
-class SpanContent(SQLModel):
-    """The captured texts of one span, packed: attribute name → text."""
-
-    trace_id: str = Field(primary_key=True)
-    span_id: str = Field(primary_key=True)
+    digest: str = Field(primary_key=True)
+    """Hash of the span ids in it, so that a request delivered twice is kept once."""
+    spans: int = 0
+    """How many it holds."""
+    received_us: int = Field(default=0, sa_type=BigInteger)
+    """Microseconds since 1970, this server's clock; of a span that came twice the first one counts."""
     body: bytes = Field(default=b"", sa_type=LargeBinary)
+    """Packed OTLP TracesData (protobuf)."""
 
 
 class SpanLog(SQLModel):
@@ -59,6 +45,3 @@ class Arrival(SQLModel):
     """Counts arrivals, so that one that comes while a run is assembled is not overlooked."""
     last_arrival_us: int = Field(default=0, sa_type=BigInteger)
     """Microseconds since 1970, this server's clock."""
-
-
-SpanDetail = dict[str, Any]

@@ -22,13 +22,14 @@ from evaluator.store.tables import (
     RollupRow,
     RunRow,
     SampleRow,
-    SpanRow,
+    SpanChunkRow,
     SpendRow,
     VerdictRow,
     WorkerBeatRow,
 )
 
-_event, _run, _span, _arrival = table_of(EventRow), table_of(RunRow), table_of(SpanRow), table_of(ArrivalRow)
+_event, _run, _arrival = table_of(EventRow), table_of(RunRow), table_of(ArrivalRow)
+_chunk = table_of(SpanChunkRow)
 _judgement, _verdict, _sample = table_of(JudgementRow), table_of(VerdictRow), table_of(SampleRow)
 _outcome, _failure, _pause = table_of(OutcomeRow), table_of(FailureRow), table_of(JudgePauseRow)
 _beat, _spend, _rollup = table_of(WorkerBeatRow), table_of(SpendRow), table_of(RollupRow)
@@ -39,6 +40,7 @@ class Overview:
     """Counts per stage and what stands in the way, at one moment."""
 
     spans: int = 0
+    """As received: one that clients sent again in another grouping counts again."""
     traces_waiting: int = 0
     events: int = 0
     runs: dict[str, int] = field(default_factory=dict)
@@ -77,7 +79,7 @@ def overview(connection: Connection, *, now: datetime, worker_seen_after: dateti
 
     taken = counts(_sample.c.taken)
     return Overview(
-        spans=count(_span),
+        spans=int(connection.execute(select(func.coalesce(func.sum(_chunk.c.spans), 0))).scalar_one()),
         traces_waiting=count(_arrival, _arrival.c.dirty),
         events=count(_event),
         runs=counts(_run.c.state),

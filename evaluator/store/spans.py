@@ -1,4 +1,4 @@
-"""Spans, their content and logs as they arrived, and what of them waits to be assembled."""
+"""Spans and logs as they arrived, and what of them waits to be assembled."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from sqlalchemy import Connection, Row, or_, select, tuple_, update
 from evaluator.model.span import SpanLog
 from evaluator.store.bodies import Bodies
 from evaluator.store.database import insert_into, table_of
-from evaluator.store.tables import ArrivalRow, SpanContentRow, SpanLogRow, SpanRow
+from evaluator.store.tables import ArrivalRow, SpanChunkRow, SpanLogRow
 
-_span, _content, _log = table_of(SpanRow), table_of(SpanContentRow), table_of(SpanLogRow)
-_arrival = table_of(ArrivalRow)
+_chunk, _log, _arrival = table_of(SpanChunkRow), table_of(SpanLogRow), table_of(ArrivalRow)
 
 ArrivalKey = tuple[str, str, str]
 """trace_id, run_id, event_id; the latter two empty where the spans do not say."""
@@ -24,8 +23,8 @@ ArrivalKey = tuple[str, str, str]
 class Arrived:
     """Everything stored of some traces, and the arrivals it answers."""
 
-    spans: Sequence[Row[Any]]
-    contents: dict[tuple[str, str], bytes]
+    chunks: Sequence[bytes]
+    """Bodies of span chunks, those of a trace in the order in which they came."""
     logs: Sequence[SpanLog]
     arrivals: Sequence[Row[Any]]
 
@@ -33,14 +32,14 @@ class Arrived:
 def store_spans(
     connection: Connection,
     *,
-    spans: list[dict[str, Any]],
-    contents: list[dict[str, Any]],
-    logs: list[dict[str, Any]],
+    chunks: Sequence[dict[str, Any]] = (),
+    logs: Sequence[dict[str, Any]] = (),
     arrivals: Iterable[ArrivalKey],
     now_us: int,
 ) -> None:
     """Insert what came in; what is there already stays as it is, so a second delivery changes nothing."""
-    for table, rows in ((_span, spans), (_content, contents), (_log, logs)):
+    stamped = [{**chunk, "received_us": now_us} for chunk in chunks]
+    for table, rows in ((_chunk, stamped), (_log, list(logs))):
         if rows:
             connection.execute(insert_into(connection, table).on_conflict_do_nothing(), rows)
     touched = [
@@ -95,12 +94,14 @@ def load_traces(
     """All that is stored of these traces and of every trace that shares a run with them; bodies as packed."""
     arrivals = _related_arrivals(connection, set(trace_ids), max_traces)
     traces = {row.trace_id for row in arrivals} | set(trace_ids)
-    spans = connection.execute(select(_span).where(_span.c.trace_id.in_(traces))).all()
-    contents = connection.execute(select(_content).where(_content.c.trace_id.in_(traces))).all()
+    chunks = connection.execute(
+        select(_chunk.c.body)
+        .where(_chunk.c.trace_id.in_(traces))
+        .order_by(_chunk.c.trace_id, _chunk.c.received_us, _chunk.c.digest)
+    ).scalars()
     logs = connection.execute(select(_log).where(_log.c.trace_id.in_(traces))).mappings()
     return Arrived(
-        spans,
-        {(row.trace_id, row.span_id): bodies.fetch(row.body) for row in contents},
+        [bodies.fetch(body) for body in chunks],
         [SpanLog.model_construct(**{**row, "body": bodies.fetch(row["body"])}) for row in logs],
         arrivals,
     )
@@ -147,13 +148,3 @@ def mark_assembled(connection: Connection, arrivals: Sequence[Row[Any]]) -> None
             )
             .values(dirty=False)
         )
-
-
-def spans_of_runs(connection: Connection, run_ids: Sequence[str], trace_ids: Sequence[str]) -> Sequence[Row[Any]]:
-    """Span rows of these runs, for an event's story; times in nanoseconds."""
-    return connection.execute(
-        select(_span)
-        .where(or_(_span.c.run_id.in_(run_ids), _span.c.trace_id.in_(trace_ids)))
-        .order_by(_span.c.start_ns)
-        .limit(2000)
-    ).all()

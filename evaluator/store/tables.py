@@ -14,7 +14,7 @@ from evaluator.model.rollup import Rollup
 from evaluator.model.rubric import RubricVersion
 from evaluator.model.run import Run
 from evaluator.model.sample import Sample
-from evaluator.model.span import Arrival, Span, SpanContent, SpanLog
+from evaluator.model.span import Arrival, SpanChunk, SpanLog
 from evaluator.model.verdict import Verdict
 
 
@@ -42,12 +42,8 @@ class CaptureRow(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
 
 
-class SpanRow(Span, table=True):
-    __tablename__ = "span"
-
-
-class SpanContentRow(SpanContent, table=True):
-    __tablename__ = "span_content"
+class SpanChunkRow(SpanChunk, table=True):
+    __tablename__ = "span_chunk"
 
 
 class SpanLogRow(SpanLog, table=True):

@@ -18,7 +18,7 @@ from evaluator.capture.assembly import AssembledRun, assemble
 from evaluator.capture.otlp import Limits, LogBatch, SpanBatch, decode_logs, decode_traces
 from evaluator.capture.price_table import price_of_call
 from evaluator.capture.redaction import Redactor
-from evaluator.capture.span_facts import LogFacts, SpanFacts, log_facts, span_facts
+from evaluator.capture.span_facts import LogFacts, SpanFacts, chunk_spans, log_facts
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PROTOBUF = "application/x-protobuf"
@@ -173,10 +173,8 @@ class Arrived:
 
     def traces(self, data: bytes, content_type: str = PROTOBUF, limits: Limits | None = None) -> SpanBatch:
         batch = decode_traces(data, content_type, self.redactor, limits or Limits())
-        contents = {(row["trace_id"], row["span_id"]): row["body"] for row in batch.contents}
-        for row in batch.spans:
-            key = (row["trace_id"], row["span_id"])
-            self.spans.setdefault(key, span_facts(SimpleNamespace(**row), contents.get(key)))
+        for facts in chunk_spans(row["body"] for row in batch.chunks):
+            self.spans.setdefault(facts.key, facts)
         return batch
 
     def log_records(self, data: bytes, content_type: str = PROTOBUF) -> LogBatch:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from evaluator.capture.otlp import Limits, assert_fast_protobuf, bounded_id, decode_logs, decode_traces, read_body
+from evaluator.capture.otlp import Limits, assert_fast_protobuf, decode_logs, decode_traces, read_body
 from evaluator.capture.redaction import Redactor
-from evaluator.capture.span_facts import SpanFacts, span_facts
+from evaluator.capture.span_facts import SpanFacts, chunk_spans
+from evaluator.capture.span_intake import bounded_id
 from evaluator.errors import Malformed, TooLarge, Unsupported
 from evaluator.model.capture import Fidelity
-from evaluator.model.span import Span, SpanContent, SpanLog
-from tests.capture.telemetry import JSON, PROTOBUF, TRACE, Arrived, trace_request
+from evaluator.model.span import SpanChunk, SpanLog
+from evaluator.store.packing import unpack_message
+from tests.capture.telemetry import JSON, PROTOBUF, TRACE, Arrived, as_json, trace_request
 
 MEGABYTE = 1_000_000
 
@@ -29,6 +31,11 @@ def arrived_span(**attributes: Any) -> SpanFacts:
     arrived.traces(trace_request({name.replace("__", "."): value for name, value in attributes.items()}))
     (facts,) = arrived.spans.values()
     return facts
+
+
+def stored_spans(data: bytes, kind: str) -> list[SpanFacts]:
+    """The spans of this request, after storage."""
+    return chunk_spans(chunk["body"] for chunk in decode_traces(data, kind, Redactor(), Limits()).chunks)
 
 
 def json_spans(*spans: Any) -> bytes:
@@ -120,12 +127,12 @@ class TestRefusal:
     def test_a_bad_span_is_counted_and_the_good_one_kept(self, span: Any) -> None:
         good = {"traceId": TRACE.upper(), "spanId": "0102030405060709", "name": "chat", "madeUp": 1}
         batch = decode_traces(json_spans(span, good), "application/json; charset=utf-8", Redactor(), Limits())
-        assert (batch.rejected, len(batch.spans)) == (1, 1)
+        assert (batch.rejected, [chunk["spans"] for chunk in batch.chunks]) == (1, [1])
         assert batch.rejection
-        assert batch.spans[0]["trace_id"] == TRACE
+        assert batch.chunks[0]["trace_id"] == TRACE
 
     def test_an_empty_request_is_an_empty_batch(self) -> None:
-        assert decode_traces(b"", PROTOBUF, Redactor(), Limits()).spans == []
+        assert decode_traces(b"", PROTOBUF, Redactor(), Limits()).chunks == []
         assert decode_logs(b"{}", JSON, Redactor(), Limits()).logs == []
 
     @given(st.binary(max_size=200))
@@ -181,8 +188,7 @@ def _fits(*values: Any) -> bool:
 class TestRows:
     def test_the_rows_have_the_columns_of_the_models(self) -> None:
         batch = decode_traces(trace_request({"input.value": "hello"}), PROTOBUF, Redactor(), Limits())
-        assert set(batch.spans[0]) == set(Span.model_fields)
-        assert set(batch.contents[0]) == set(SpanContent.model_fields)
+        assert set(batch.chunks[0]) == set(SpanChunk.model_fields) - {"received_us"}
 
     def test_log_rows_have_the_columns_of_the_model(self) -> None:
         record = {
@@ -194,13 +200,60 @@ class TestRows:
         batch = decode_logs(log_request(record), JSON, Redactor(), Limits())
         assert set(batch.logs[0]) == set(SpanLog.model_fields)
 
-    def test_content_lies_apart_from_detail(self) -> None:
-        batch = decode_traces(
-            trace_request({"input.value": "hello", "http.method": "GET"}), PROTOBUF, Redactor(), Limits()
+    def test_a_request_is_one_row_for_each_trace(self) -> None:
+        request = ExportTraceServiceRequest()
+        for scope in ("first", "second"):
+            scoped = request.resource_spans.add().scope_spans.add()
+            scoped.scope.name = scope
+            for trace in (1, 2):
+                scoped.spans.add(
+                    trace_id=trace.to_bytes(16, "big"), span_id=scope.encode()[:5].rjust(8), name="chat"
+                )
+        batch = decode_traces(request.SerializeToString(), PROTOBUF, Redactor(), Limits())
+        assert [chunk["spans"] for chunk in batch.chunks] == [2, 2]
+        assert [facts.scope for facts in chunk_spans([batch.chunks[0]["body"]])] == ["first", "second"]
+
+    def test_the_same_spans_have_one_digest_in_any_order_and_others_another(self) -> None:
+        spans = [{"traceId": TRACE, "spanId": f"{number:016x}"} for number in (1, 2, 3)]
+        requests = (spans, spans[::-1], spans[:2])
+        first, again, other = (
+            decode_traces(json_spans(*sent), JSON, Redactor(), Limits()).chunks[0]["digest"] for sent in requests
         )
-        (row,) = batch.spans
-        assert span_facts(SimpleNamespace(**row)).attributes == {"http.method": "GET"}
-        assert span_facts(SimpleNamespace(**row), batch.contents[0]["body"]).attributes["input.value"] == "hello"
+        assert first == again != other
+
+    def test_of_a_span_that_came_twice_the_first_counts(self) -> None:
+        bodies = [
+            decode_traces(trace_request({"note": note}), PROTOBUF, Redactor(), Limits()).chunks[0]["body"]
+            for note in ("first", "second")
+        ]
+        (facts,) = chunk_spans(bodies)
+        assert facts.attributes == {"note": "first"}
+
+    def test_the_encoding_makes_no_difference(self) -> None:
+        request = trace_request(
+            {"input.value": "hello", "tags": ["a", {"b": 1}], "share": 0.5, "botanu.run_id": "r"}
+        )
+        from_protobuf, from_json = Arrived(), Arrived()
+        from_protobuf.traces(request)
+        from_json.traces(as_json(request, logs=False), JSON)
+        assert from_protobuf.spans == from_json.spans
+
+    def test_what_nobody_has_looked_at_is_not_stored(self) -> None:
+        request = ExportTraceServiceRequest.FromString(trace_request({"input.value": "hello"}))
+        block = request.resource_spans[0]
+        block.resource.attributes.add(key="host.name").value.string_value = "secret"
+        block.scope_spans[0].scope.attributes.add(key="note").value.string_value = "secret"
+        (span,) = block.scope_spans[0].spans
+        span.trace_state = "secret=1"
+        link = span.links.add(trace_id=b"t" * 16, span_id=b"s" * 8, trace_state="secret=1")
+        link.attributes.add(key="note").value.string_value = "secret"
+        unknown = b"\xfa\x07\x06secret"
+        span.MergeFromString(unknown)
+        span.attributes[0].MergeFromString(unknown)
+        (chunk,) = decode_traces(request.SerializeToString(), PROTOBUF, Redactor(), Limits()).chunks
+        stored = unpack_message(chunk["body"])
+        assert b"hello" in stored
+        assert b"secret" not in stored
 
     def test_arrivals_say_what_the_spans_said(self) -> None:
         request = trace_request({"botanu.run_id": "r1", "botanu.event_id": 42}, {}, {"botanu.run_id": "r1"})
@@ -260,8 +313,8 @@ class TestRows:
             "startTimeUnixNano": str(2**64 - 1),
             "endTimeUnixNano": 0,
         }
-        (row,) = decode_traces(json_spans(odd), JSON, Redactor(), Limits()).spans
-        assert (row["start_ns"], row["end_ns"]) == (2**63 - 1, 0)
+        (facts,) = stored_spans(json_spans(odd), JSON)
+        assert (facts.start_ns, facts.end_ns) == (2**63 - 1, 0)
 
     def test_enums_may_be_names(self) -> None:
         named = {
@@ -271,8 +324,8 @@ class TestRows:
             "status": {"code": "STATUS_CODE_ERROR"},
             "parentSpanId": "0" * 16,
         }
-        (row,) = decode_traces(json_spans(named), JSON, Redactor(), Limits()).spans
-        assert (row["kind"], row["status_code"], row["parent_span_id"]) == (3, 2, None)
+        (facts,) = stored_spans(json_spans(named), JSON)
+        assert (facts.kind, facts.status_code, facts.parent_span_id) == (3, 2, None)
 
     @pytest.mark.parametrize(("sent", "expected"), [(42, "42"), (42.0, "42"), ("a\x00b", "ab"), (True, "True")])
     def test_ids_become_text(self, sent: Any, expected: str) -> None:
@@ -328,6 +381,39 @@ class TestRedaction:
         (facts,) = arrived.spans.values()
         assert (facts.name, facts.status_message) == ("mail [REDACTED:email]", "no [REDACTED:email]")
         assert facts.span_events[0]["attributes"] == {"exception.message": "[REDACTED:email]"}
+
+    def test_texts_at_any_depth_keys_and_long_numbers_are_redacted(self) -> None:
+        facts = arrived_span(
+            deep={"list": [{"a": ["bob@example.com"]}], "ann@example.com": 1},
+            card=4111111111111111,
+            gen_ai__output__messages=[{"content": "bob@example.com"}],
+        )
+        assert facts.attributes == {
+            "deep": {"list": [{"a": ["[REDACTED:email]"]}], "[REDACTED:email]": 1},
+            "card": "[REDACTED:card]",
+            "gen_ai.output.messages": '[{"content":"[REDACTED:email]"}]',
+        }
+
+    def test_a_nul_does_not_hide_what_is_redacted(self) -> None:
+        assert arrived_span(note="bob@exam\x00ple.com").attributes["note"] == "[REDACTED:email]"
+        assert arrived_span(note="4111 1111\x00 1111 1111").attributes["note"] == "[REDACTED:card]"
+
+    def test_one_span_that_holds_something_does_not_spare_its_neighbours(self) -> None:
+        arrived = Arrived()
+        arrived.traces(trace_request({"note": "clean"}, {"note": "bob@example.com"}, {"note": "+49 30 9018 20123"}))
+        said = [facts.attributes["note"] for facts in arrived.spans.values()]
+        assert said == ["clean", "[REDACTED:email]", "[REDACTED:phone]"]
+
+    def test_an_expression_of_the_operators_own_is_asked_of_each_text_alone(self) -> None:
+        arrived = Arrived(Redactor("^ticket [0-9]+$"))
+        arrived.traces(trace_request({"note": "ticket 17", "other": "my ticket 17"}))
+        (facts,) = arrived.spans.values()
+        assert facts.attributes == {"note": "[REDACTED:extra]", "other": "my ticket 17"}
+
+    def test_a_text_the_client_cut_counts_as_cut_although_redaction_shortens_it(self) -> None:
+        facts = arrived_span(botanu__eval__input_content="bob@example.com" + " x" * 2040 + ".")
+        assert facts.cut == {"botanu.eval.input_content"}
+        assert len(facts.attributes["botanu.eval.input_content"]) != 4096
 
     def test_log_records_are_redacted(self) -> None:
         record = {

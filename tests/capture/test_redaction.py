@@ -57,6 +57,20 @@ def test_it_is_replaced(text: str, expected: str) -> None:
     assert counts.total() == expected.count("[REDACTED:")
 
 
+@pytest.mark.parametrize("text", [text for text, _ in REPLACED])
+def test_one_text_among_many_is_enough_to_look(text: str) -> None:
+    assert not Redactor().are_clean(["Where is my order?", text, "On its way."])
+    assert not Redactor().are_clean(["NUL\x00"])
+    assert Redactor().are_clean(["Where is my order?", "It is number 12345", "6789 is another."])
+
+
+@given(st.lists(st.text(st.sampled_from("0123456789 .-()/+\u00a0\u2011\u200bab@"), max_size=60), max_size=4))
+def test_texts_that_are_clean_together_have_nothing_to_redact(texts: list[str]) -> None:
+    redactor = Redactor()
+    if redactor.are_clean(texts):
+        assert [redactor.redact(text)[0] for text in texts] == texts
+
+
 @pytest.mark.parametrize("text", KEPT)
 def test_it_is_kept(text: str) -> None:
     assert Redactor().redact(text) == (text, {})

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.store.packing import pack, pack_json, unpack, unpack_json
+from evaluator.store.packing import pack, pack_json, pack_message, unpack, unpack_json, unpack_message
 
 scalars = (
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
@@ -35,6 +35,17 @@ def test_a_small_value_is_plain_json_and_a_longer_one_is_compressed() -> None:
     chat = {"gen_ai.input.messages": '[{"role":"user","parts":[{"type":"text","content":"Where is my order?"}]}]'}
     assert pack(chat)[0] == 1
     assert len(pack(chat)) < len(orjson.dumps(chat)) / 2
+
+
+@given(st.binary())
+def test_a_message_comes_back_as_it_was(data: bytes) -> None:
+    assert unpack_message(pack_message(data)) == data
+
+
+def test_a_longer_message_is_compressed() -> None:
+    message = b"Where is my order? It arrives on Friday. " * 50
+    assert pack_message(message)[0] == 2
+    assert len(pack_message(message)) < len(message) / 4
 
 
 def test_numbers_that_json_lacks_become_null() -> None:

@@ -277,25 +277,13 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_signal_event_id"), ["event_id"], unique=False)
 
     op.create_table(
-        "span",
+        "span_chunk",
         sa.Column("trace_id", sa.String(), nullable=False),
-        sa.Column("span_id", sa.String(), nullable=False),
-        sa.Column("parent_span_id", sa.String(), nullable=True),
-        sa.Column("run_id", sa.String(), nullable=True),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("kind", sa.Integer(), nullable=False),
-        sa.Column("start_ns", sa.BigInteger(), nullable=False),
-        sa.Column("end_ns", sa.BigInteger(), nullable=False),
-        sa.Column("status_code", sa.Integer(), nullable=False),
-        sa.Column("detail", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("trace_id", "span_id"),
-    )
-    op.create_table(
-        "span_content",
-        sa.Column("trace_id", sa.String(), nullable=False),
-        sa.Column("span_id", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("spans", sa.Integer(), nullable=False),
+        sa.Column("received_us", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("trace_id", "span_id"),
+        sa.PrimaryKeyConstraint("trace_id", "digest"),
     )
     op.create_table(
         "span_log",
@@ -369,8 +357,7 @@ def downgrade() -> None:
     op.drop_table("verdict")
     op.drop_table("spend")
     op.drop_table("span_log")
-    op.drop_table("span_content")
-    op.drop_table("span")
+    op.drop_table("span_chunk")
     with op.batch_alter_table("signal", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_signal_event_id"))
 
