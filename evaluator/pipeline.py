@@ -37,6 +37,8 @@ WORKER_SILENCE = timedelta(seconds=15)
 """A worker that has said nothing for this long does not count as alive."""
 QUIET = timedelta(seconds=0.5)
 """How long nothing must have come to a trace before its runs are put together."""
+PATIENCE = timedelta(seconds=10)
+"""A trace that never goes quiet is put together as far as it has come after this long."""
 MOST_LEASES = 50
 """Workers that may be lost over one judgement before it is given up."""
 
@@ -82,8 +84,13 @@ def assemble_runs(
     """
     with deployment.database.read() as connection:
         if event_id is None:
-            before_us = time.time_ns() // 1000 - quiet // timedelta(microseconds=1)
-            traces = spans.quiet_traces(connection, limit=limit, before_us=before_us)
+            now_us = time.time_ns() // 1000
+            traces = spans.quiet_traces(
+                connection,
+                limit=limit,
+                before_us=now_us - quiet // timedelta(microseconds=1),
+                waiting_since_us=now_us - PATIENCE // timedelta(microseconds=1),
+            )
         else:
             traces = spans.dirty_traces_of(connection, event_id, limit=limit)
         if not traces:

@@ -115,6 +115,17 @@ def test_children_before_their_root_wait_for_it(links: Deployment) -> None:
     assert states(links) == [JudgementState.DUE]
 
 
+def test_a_trace_that_never_goes_quiet_is_put_together_all_the_same(
+    links: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(links, trace_request(run_id="r1", root=False))
+    send(links, trace_request(run_id="r1", children=0))
+    assert pipeline.assemble_runs(links, quiet=timedelta(hours=1)) == 0
+    monkeypatch.setattr(pipeline, "PATIENCE", timedelta(0))
+    assert pipeline.assemble_runs(links, quiet=timedelta(hours=1)) == 1
+    assert [run.state for run in runs_of(links)] == [RunState.READY]
+
+
 def test_a_run_whose_root_never_comes_is_closed_when_idle(links: Deployment) -> None:
     send(links, trace_request(run_id="r1", root=False))
     assemble_all(links)

@@ -43,5 +43,7 @@ class Arrival(SQLModel):
     dirty: bool = True
     version: int = 0
     """Counts arrivals, so that one that comes while a run is assembled is not overlooked."""
+    dirty_since_us: int = Field(default=0, sa_type=BigInteger)
+    """When the first of what waits came; same clock."""
     last_arrival_us: int = Field(default=0, sa_type=BigInteger)
     """Microseconds since 1970, this server's clock."""

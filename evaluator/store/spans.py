@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, case, or_, select, tuple_, update
 
 from evaluator.model.span import SpanLog
 from evaluator.store.bodies import Bodies
@@ -49,6 +49,7 @@ def store_spans(
             "event_id": event,
             "dirty": True,
             "version": 0,
+            "dirty_since_us": now_us,
             "last_arrival_us": now_us,
         }
         for trace, run, event in sorted(arrivals)
@@ -61,6 +62,9 @@ def store_spans(
                 set_={
                     "dirty": True,
                     "version": _arrival.c.version + 1,
+                    "dirty_since_us": case(
+                        (_arrival.c.dirty, _arrival.c.dirty_since_us), else_=statement.excluded.dirty_since_us
+                    ),
                     "last_arrival_us": statement.excluded.last_arrival_us,
                 },
             ),
@@ -68,11 +72,14 @@ def store_spans(
         )
 
 
-def quiet_traces(connection: Connection, *, limit: int, before_us: int) -> list[str]:
-    """Traces with spans that no run shows yet and to which nothing came lately, oldest first."""
+def quiet_traces(connection: Connection, *, limit: int, before_us: int, waiting_since_us: int) -> list[str]:
+    """Traces with spans that no run shows yet, oldest first: those nothing came to lately, or that wait too long."""
     query = (
         select(_arrival.c.trace_id)
-        .where(_arrival.c.dirty, _arrival.c.last_arrival_us < before_us)
+        .where(
+            _arrival.c.dirty,
+            or_(_arrival.c.last_arrival_us < before_us, _arrival.c.dirty_since_us < waiting_since_us),
+        )
         .order_by(_arrival.c.last_arrival_us)
         .limit(limit)
     )

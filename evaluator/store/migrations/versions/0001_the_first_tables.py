@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("event_id", sa.String(), nullable=False),
         sa.Column("dirty", sa.Boolean(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("dirty_since_us", sa.BigInteger(), nullable=False),
         sa.Column("last_arrival_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("trace_id", "run_id", "event_id"),
     )
