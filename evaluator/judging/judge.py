@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
@@ -10,7 +10,6 @@ from hashlib import sha256
 from typing import Any
 
 from evaluator.applicability import applicable_criteria
-from evaluator.judging.checks import run_check
 from evaluator.judging.endpoint import Endpoint, provider_of, resolve_endpoint
 from evaluator.judging.evidence import NOT_FOUND, check_evidence
 from evaluator.judging.failures import Action, Advice, CallFailed, classify
@@ -154,7 +153,7 @@ def _prepare(work: JudgeWork) -> _Prepared:
         for each in work.rubric.criteria
         if each.id not in ids
     ]
-    answers += [run_check(each, work.content) for each in applicable if each.check]
+    answers += _checked([each for each in applicable if each.check], work.content)
     questions = tuple(each for each in applicable if not each.check)
     before = precheck(work.content, answer_name(work.content))
     flags = before.flags
@@ -168,6 +167,15 @@ def _prepare(work: JudgeWork) -> _Prepared:
         for each in questions
     ]
     return _Prepared((), tuple(answers), flags)
+
+
+def _checked(criteria: Sequence[Criterion], content: dict[str, Any]) -> list[CriterionVerdict]:
+    if not criteria:
+        return []
+    # brings 6 MB of schema and pattern libraries along, which an idle server need not hold
+    from evaluator.judging.checks import run_check
+
+    return [run_check(each, content) for each in criteria]
 
 
 def _says_something(content: Mapping[str, Any]) -> bool:
