@@ -91,6 +91,8 @@ async def complete(call: LlmCall) -> LlmReply:
     provider turns a way down, the next is tried and remembered. Raises CallFailed with advice.
     """
     litellm = _litellm() if _litellm.cache_info().currsize else await asyncio.to_thread(_litellm)
+    if call.prices is not None:
+        _make_known(call.model, call.prices)
     known = (call.model, call.api_base)
     mode: ReplyMode | None = _modes.get(known) or _first_mode(litellm, call)
     while mode is not None:
@@ -127,6 +129,7 @@ async def close() -> None:
 _sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
 _most_connections = 100
 _modes: dict[tuple[str, str | None], ReplyMode] = {}
+_told: set[str] = set()
 _NEXT = {ReplyMode.JSON_SCHEMA: ReplyMode.TOOL_CALL, ReplyMode.TOOL_CALL: ReplyMode.JSON_TEXT}
 
 
@@ -153,6 +156,21 @@ def _litellm() -> Any:
     gc.collect()
     gc.freeze()
     return litellm
+
+
+@cache
+def _make_known(model: str, prices: Prices) -> None:
+    """Tell litellm of a model that its table does not hold: it looks for unknown ones at length, at every call."""
+    if model in _litellm().model_cost or model.split("/", 1)[-1] in _litellm().model_cost:
+        return
+    entry = {
+        "input_cost_per_token": float(prices.input_usd_per_mtok / _PER_MILLION),
+        "output_cost_per_token": float(prices.output_usd_per_mtok / _PER_MILLION),
+        "litellm_provider": model.split("/", 1)[0],
+        "mode": "chat",
+    }
+    _litellm().register_model({model: entry})
+    _told.add(model)
 
 
 async def _stop_litellm() -> None:
@@ -262,7 +280,7 @@ def _reply(response: Any, call: LlmCall, mode: ReplyMode, latency_ms: float) -> 
         refusal=_refusal(message),
         input_tokens=input_tokens,
         output_tokens=output_tokens,
-        cost_usd=call.prices.cost_of(input_tokens, output_tokens) if call.prices else _listed_cost(response),
+        cost_usd=_cost(call, response, input_tokens, output_tokens),
         latency_ms=latency_ms,
         model=str(response.model or call.model),
     )
@@ -273,6 +291,13 @@ def _refusal(message: Any) -> str | None:
         "refusal"
     )
     return str(given) if given else None
+
+
+def _cost(call: LlmCall, response: Any, input_tokens: int, output_tokens: int) -> Decimal | None:
+    if call.prices is not None:
+        return call.prices.cost_of(input_tokens, output_tokens)
+    # what was told of a model is true of one endpoint, not of the same name elsewhere
+    return None if call.model in _told else _listed_cost(response)
 
 
 def _listed_cost(response: Any) -> Decimal | None:
