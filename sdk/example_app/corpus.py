@@ -12,8 +12,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 import orjson
+import yaml
 from pydantic import BaseModel, ConfigDict
-from ruamel.yaml import YAML
 
 WORKFLOWS = {"Support": "support.yaml", "Fulfillment": "fulfillment.yaml", "Extraction": "extraction.yaml"}
 
@@ -177,5 +177,5 @@ def _before(now: datetime, hours: float) -> str:
 
 def _read(workflow: str, name: str) -> Iterator[CorpusEvent]:
     text = files(__package__).joinpath(name).read_text(encoding="utf-8")
-    for event in YAML(typ="safe").load(text):
+    for event in yaml.safe_load(text):
         yield CorpusEvent(workflow=workflow, **event)
