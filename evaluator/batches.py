@@ -6,14 +6,17 @@ Lives on one event loop; database work runs in threads.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from evaluator.applicability import content_for, run_facts
@@ -31,9 +34,11 @@ from evaluator.pipeline import Batch, settle
 from evaluator.settlement import RESTS_ON_CRITICAL
 from evaluator.store import judgements as queue
 from evaluator.store import operations
-from evaluator.store.database import Connection
+from evaluator.store.database import Connection, is_away
 from evaluator.store.judgements import Settlement
 from evaluator.store.runs import load_captures, load_runs
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,12 +50,25 @@ ENOUGH = 40
 MOST_AT_ONCE = 100
 SETUP_PAUSE_SECONDS = 60.0
 """How long a judge that cannot be set up (package or weights missing) is left alone."""
+PATIENCE_SECONDS = 300.0
+"""As long as a verdict waits for the database: a note beside it must not lose it sooner."""
+STUMBLE_PAUSE_SECONDS = 10.0
+"""How long a judgement that an unforeseen error stopped waits before its second try; doubled with each."""
 FAILS_FOR_ITS_CONTENT = {NotEvaluable.NO_CONTENT, NotEvaluable.REFUSED, NotEvaluable.FILTERED}
 """Reasons that say something of the run, not of the judge: counted, but no failure of the service."""
 
 
 ContentKey = tuple[str, str, int]
 """Content hash, fingerprint and repeat: equal ones get one answer."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A judge that is left alone: what was handed out before it began is put back, unasked."""
+
+    began: datetime
+    until: float
+    """On this process's monotonic clock."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +91,8 @@ class BatchRunner:
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
         self._slots: dict[str, tuple[int, asyncio.Semaphore]] = {}
-        self._paused_until: dict[str, float] = {}
-        self._tokens: dict[str, int] = {}
+        self._pauses: dict[str, Pause] = {}
+        self._tokens: set[str] = set()
         self._threads = FewThreads()
         self._writer = SettlementWriter(deployment, self._threads)
         self._asking: dict[ContentKey, asyncio.Future[Verdict | None]] = {}
@@ -83,14 +101,21 @@ class BatchRunner:
     async def run(self, batch: Batch) -> int:
         """Judge what the batch's lease still holds; how many were taken on."""
         renewal = asyncio.create_task(self._renew(batch.token))
-        self._tokens[batch.token] = self._tokens.get(batch.token, 0) + 1
+        self._tokens.add(batch.token)
         try:
             leased = await self._threads.run(self._load, batch)
             slots = self._slots_of(batch)
-            await asyncio.gather(*[self._settle(one, slots) for one in leased])
+            # all end before the first error goes on: the lease is renewed no longer than this waits
+            ends = await asyncio.gather(
+                *[self._settle_or_say(one, slots) for one in leased], return_exceptions=True
+            )
+            for end in ends:
+                if isinstance(end, BaseException):
+                    raise end
             return len(leased)
         finally:
-            self._tokens[batch.token] -= 1
+            if not self._ending:  # what is left unasked then is given back by `release`
+                self._tokens.discard(batch.token)
             renewal.cancel()
 
     def take_no_more(self) -> None:
@@ -99,9 +124,8 @@ class BatchRunner:
 
     def release(self) -> None:
         """Give back what this worker still holds."""
-        tokens = [token for token, batches in self._tokens.items() if batches]
         self._deployment.database.transact(
-            lambda connection: queue.release_all(connection, utc_now(), tokens=tokens), patience_seconds=5
+            lambda connection: queue.release_all(connection, utc_now(), tokens=self._tokens), patience_seconds=5
         )
 
     def _slots_of(self, batch: Batch) -> asyncio.Semaphore:
@@ -120,14 +144,34 @@ class BatchRunner:
 
         while True:
             await asyncio.sleep(hold / 3)
-            await self._threads.run(extend)
+            try:
+                await self._threads.run(extend)
+            except Exception:  # noqa: BLE001 - a renewal that fails must not end the renewing
+                log.warning("A lease could not be renewed; tried again")
 
     def _load(self, batch: Batch) -> list[Leased]:
         """What the lease still holds, each with its content and, where equal content was judged before, its verdict."""
-        database = self._deployment.database
-        with database.read() as connection:
-            held = queue.leased_work(connection, batch.ids, batch.token)
-            run_ids = {judgement.run_id for judgement in held}
+        until = utc_now() + timedelta(seconds=self._deployment.settings.lease_seconds)
+        held = self._deployment.database.transact(
+            lambda connection: queue.take_up(connection, batch.ids, batch.token, until)
+        )
+        return self._with_cached(self._prepared(held))
+
+    def _prepared(self, held: Sequence[Judgement]) -> list[Leased]:
+        """Each with its work; one that cannot be prepared ends visibly and the others go on."""
+        try:
+            return self._with_work(held)
+        except Exception as error:  # the worker's edge
+            if is_away(error):
+                raise
+            if len(held) == 1:
+                self._stumble(held[0], error)
+                return []
+        return [leased for judgement in held for leased in self._prepared([judgement])]
+
+    def _with_work(self, held: Sequence[Judgement]) -> list[Leased]:
+        run_ids = {judgement.run_id for judgement in held}
+        with self._deployment.database.read() as connection:
             runs = load_runs(connection, run_ids)
             captures = load_captures(connection, run_ids, self._deployment.bodies)
         rubrics = self._deployment.rubric_versions({judgement.rubric_version for judgement in held})
@@ -139,12 +183,42 @@ class BatchRunner:
             work = JudgeWork(rubric, spec, content, judgement.repeat, run.fidelity)
             label = label_of(spec.model, self._deployment.settings)
             leased.append(Leased(judgement, work, fingerprint(rubric, spec, label)))
-        return self._with_cached(leased)
+        return leased
+
+    def _stumble(self, judgement: Judgement, error: Exception) -> None:
+        """End or put back a judgement that an unforeseen error stopped; it is shown, never its text."""
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
+        detail = f"{type(error).__name__} in {where}; the server's log has the rest"
+        log.error(
+            "A judgement failed with %s; its message is left out, it may hold content\n%s",
+            type(error).__name__,
+            "".join(traceback.format_list(frames)),
+        )
+        self._deployment.database.transact(
+            lambda connection: operations.record_failure(
+                connection, stage="judge", kind=NotEvaluable.INTERNAL_ERROR, subject=judgement.judge, detail=detail
+            )
+        )
+        if judgement.attempts + 1 < self._deployment.settings.judge_attempts:
+            wait = timedelta(seconds=STUMBLE_PAUSE_SECONDS * 2**judgement.attempts)
+            settlement = Settlement(judgement, retry_at=utc_now() + wait, detail=detail)
+        else:
+            settlement = Settlement(judgement, reason=NotEvaluable.INTERNAL_ERROR, detail=detail)
+        settle(self._deployment, [settlement])
 
     def _with_cached(self, leased: list[Leased]) -> list[Leased]:
         with self._deployment.database.read() as connection:
             cached = queue.cached_verdicts(connection, {one.key for one in leased})
         return [replace(one, cached=cached.get(one.key)) for one in leased] if cached else leased
+
+    async def _settle_or_say(self, leased: Leased, slots: asyncio.Semaphore) -> None:
+        try:
+            await self._settle(leased, slots)
+        except Exception as error:  # the worker's edge: it ends visibly, the others go on
+            if is_away(error):
+                raise
+            await self._threads.run(self._stumble, leased.judgement, error)
 
     async def _settle(self, leased: Leased, slots: asyncio.Semaphore) -> None:
         same = leased.cached or await self._asked_elsewhere(leased)
@@ -175,12 +249,12 @@ class BatchRunner:
 
     async def _judged(self, leased: Leased) -> Settlement:
         name = leased.judgement.judge
-        if self._paused_until.get(name, 0.0) > time.monotonic():
-            return _again(leased, self._paused_until[name] - time.monotonic(), counts=False)
+        if (pause := self._pause_over(leased)) is not None:
+            return _again(leased, pause.until - time.monotonic(), counts=False)
         try:
             endpoint = await resolve_endpoint(name, self._deployment.settings)
         except AdjudgeError as error:
-            await self._pause(name, "not_set_up", str(error), SETUP_PAUSE_SECONDS)
+            await self._pause(leased, "not_set_up", str(error), SETUP_PAUSE_SECONDS)
             return _again(leased, SETUP_PAUSE_SECONDS, counts=False)
         if leased.work.rubric.budget is not None and not _has_price(endpoint):
             detail = (
@@ -201,9 +275,7 @@ class BatchRunner:
             return _with_verdict(leased, endpoint, result)
         advice = result.pause or result.retry
         if result.pause is not None:
-            await self._pause(
-                leased.judgement.judge, result.pause.reason, result.pause.detail, result.pause.wait_seconds
-            )
+            await self._pause(leased, result.pause.reason, result.pause.detail, result.pause.wait_seconds)
             return _again(leased, result.pause.wait_seconds, counts=False, result=result)
         if result.retry is not None and leased.judgement.attempts + 1 < self._deployment.settings.judge_attempts:
             await self._note(result.retry.reason, endpoint.label, result.retry.detail)
@@ -215,11 +287,18 @@ class BatchRunner:
             leased.judgement, reason=reason, detail=result.detail, cost_usd=result.cost_usd, calls=result.calls
         )
 
-    async def _pause(self, name: str, reason: str, detail: str, seconds: float) -> None:
-        if self._paused_until.get(name, 0.0) > time.monotonic():
+    def _pause_over(self, leased: Leased) -> Pause | None:
+        """The pause that this judgement was handed out before; what comes after it was lifted is asked again."""
+        pause, handed_out = self._pauses.get(leased.judgement.judge), leased.judgement.leased_at
+        if pause is None or pause.until <= time.monotonic():
+            return None
+        return pause if handed_out is None or handed_out <= pause.began else None
+
+    async def _pause(self, leased: Leased, reason: str, detail: str, seconds: float) -> None:
+        if self._pause_over(leased) is not None:
             return
-        self._paused_until[name] = time.monotonic() + seconds
-        now = utc_now()
+        name, now = leased.judgement.judge, utc_now()
+        self._pauses[name] = Pause(now, time.monotonic() + seconds)
 
         def act(connection: Connection) -> None:
             queue.pause_judge(
@@ -232,7 +311,7 @@ class BatchRunner:
             )
             operations.record_failure(connection, stage="judge", kind=reason, subject=name, detail=detail, now=now)
 
-        await self._threads.run(self._deployment.database.transact, act)
+        await self._threads.run(self._deployment.database.transact, act, patience_seconds=PATIENCE_SECONDS)
 
     async def _note(self, kind: str, subject: str, detail: str) -> None:
         """Make a failure visible on the status page and command."""
@@ -241,6 +320,7 @@ class BatchRunner:
             lambda connection: operations.record_failure(
                 connection, stage="judge", kind=kind, subject=subject, detail=detail
             ),
+            patience_seconds=PATIENCE_SECONDS,
         )
 
 
@@ -278,16 +358,23 @@ class SettlementWriter:
                 if len(self._pending) < ENOUGH:
                     await asyncio.sleep(LINGER_SECONDS / 10)
             group, self._pending = self._pending[:MOST_AT_ONCE], self._pending[MOST_AT_ONCE:]
-            try:
-                await self._threads.run(settle, self._deployment, [settlement for settlement, _ in group])
-            except Exception as error:  # noqa: BLE001 - the worker's edge: whoever waits gets it
-                for _, done in group:
-                    if not done.done():
-                        done.set_exception(error)
-            else:
-                for _, done in group:
-                    if not done.done():
-                        done.set_result(None)
+            await self._write_group(group)
+
+    async def _write_group(self, group: Sequence[tuple[Settlement, asyncio.Future[None]]]) -> None:
+        try:
+            await self._threads.run(settle, self._deployment, [settlement for settlement, _ in group])
+        except Exception as error:  # noqa: BLE001 - the worker's edge: whoever waits gets it
+            if len(group) > 1 and not is_away(error):
+                for one in group:  # one of them cannot be written; the others can
+                    await self._write_group([one])
+                return
+            for _, done in group:
+                if not done.done():
+                    done.set_exception(error)
+        else:
+            for _, done in group:
+                if not done.done():
+                    done.set_result(None)
 
 
 def _has_price(endpoint: Endpoint) -> bool:

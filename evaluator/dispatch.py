@@ -21,8 +21,14 @@ class ProviderLoad:
 
 
 def allowance(load: ProviderLoad, *, concurrency: int, calls_per_minute: int) -> int:
-    """How many more judgements a provider may be given now; 0 for calls_per_minute means no rate limit."""
-    room = concurrency * HANDED_OUT_PER_SLOT - load.leased
+    """How many more judgements a provider may be given now; 0 for calls_per_minute means no rate limit.
+
+    None until a batch is worth it: handing out each one that comes free would fill the queue with batches of one.
+    """
+    most = concurrency * HANDED_OUT_PER_SLOT
+    room = most - load.leased
+    if room < min(BATCH_SIZE, most // 2):
+        return 0
     if calls_per_minute:
         room = min(room, calls_per_minute - load.leased_last_minute)
     return max(room, 0)

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -45,10 +45,13 @@ QUEUE = "judge"
 TICK = "* * * * * *"
 ASSEMBLY_SECONDS = 0.6
 """How long one tick may assemble runs before it hands out judgements."""
-POLL_SECONDS = 0.3
+POLL_SECONDS = 0.5
 BEAT_SECONDS = 5.0
 FINISHED_KEPT = timedelta(minutes=2)
 STALLED_KEPT = timedelta(hours=1)
+PURGE_SECONDS = 60.0
+PURGED_AT_ONCE = 2000
+PURGED_AT_MOST = 10_000
 
 _ours: Engine | None = None
 """DBOS is one to a process, and so is the engine; workflows find it here."""
@@ -65,6 +68,7 @@ class Engine:
         self._ending = threading.Event()
         self._ticking = threading.Lock()
         self._lock_file: int | None = None
+        self._purge_at = time.monotonic() + PURGE_SECONDS
 
     def start(self) -> None:
         """Begin to tick and to judge; returns at once."""
@@ -79,7 +83,7 @@ class Engine:
         concurrency = self.deployment.settings.judge_concurrency
         DBOS.register_queue(
             QUEUE,
-            worker_concurrency=max(8, 3 * -(-concurrency // BATCH_SIZE)),
+            worker_concurrency=max(16, 3 * -(-concurrency // BATCH_SIZE)),
             polling_interval_sec=POLL_SECONDS,
             on_conflict="always_update",
         )
@@ -117,17 +121,28 @@ class Engine:
         if self._ending.is_set() or not self._ticking.acquire(blocking=False):
             return
         try:
-            deadline = time.monotonic() + ASSEMBLY_SECONDS
-            while pipeline.assemble_runs(self.deployment) and time.monotonic() < deadline:
-                pass
             now = utc_now()
-            pipeline.close_idle_runs(self.deployment, now)
+            self._stage("assemble", self._assemble)
+            self._stage("close_idle_runs", lambda: pipeline.close_idle_runs(self.deployment, utc_now()))
             # outside the tick's workflow: each call would be kept as a step of it, a tick needs no memory
-            contextvars.Context().run(self._dispatch, pipeline.hand_out(self.deployment, now))
-            if now.second == 0:
+            contextvars.Context().run(self._dispatch, pipeline.hand_out(self.deployment, utc_now()))
+            if time.monotonic() > self._purge_at:
+                self._purge_at = time.monotonic() + PURGE_SECONDS
                 contextvars.Context().run(self._purge, now)
         finally:
             self._ticking.release()
+
+    def _stage(self, kind: str, act: Callable[[], object]) -> None:
+        """One stage of a tick; an error in it is shown and the stages after it go on."""
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - what cannot be assembled must not stop all judging
+            self.note_failure(kind, error)
+
+    def _assemble(self) -> None:
+        deadline = time.monotonic() + ASSEMBLY_SECONDS
+        while pipeline.assemble_runs(self.deployment) and time.monotonic() < deadline:
+            pass
 
     def _dispatch(self, batches: Sequence[Batch]) -> None:
         for batch in batches:
@@ -179,16 +194,20 @@ class Engine:
 
     def _purge(self, now: datetime) -> None:
         """Drop the engine's rows of finished work, and of work whose worker is gone."""
-        for statuses, kept in ((["SUCCESS", "ERROR", "CANCELLED"], FINISHED_KEPT), (["PENDING"], STALLED_KEPT)):
-            old = DBOS.list_workflows(
-                status=statuses,
-                end_time=(now - kept).astimezone(UTC).isoformat(),
-                limit=2000,
-                load_input=False,
-                load_output=False,
-            )
-            if old:
-                DBOS.delete_workflows([workflow.workflow_id for workflow in old])
+        ended, stalled = ["SUCCESS", "ERROR", "CANCELLED"], ["PENDING", "ENQUEUED"]
+        for statuses, kept in ((ended, FINISHED_KEPT), (stalled, STALLED_KEPT)):
+            for _ in range(PURGED_AT_MOST // PURGED_AT_ONCE):
+                old = DBOS.list_workflows(
+                    status=statuses,
+                    end_time=(now - kept).astimezone(UTC).isoformat(),
+                    limit=PURGED_AT_ONCE,
+                    load_input=False,
+                    load_output=False,
+                )
+                if old:
+                    DBOS.delete_workflows([workflow.workflow_id for workflow in old])
+                if len(old) < PURGED_AT_ONCE:
+                    break
         self.deployment.database.transact(
             lambda connection: operations.forget_workers(connection, seen_before=now - timedelta(days=1))
         )

@@ -6,7 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -14,6 +14,7 @@ from evaluator.applicability import always_rule_matched, applies, content_for, r
 from evaluator.deployment import Deployment
 from evaluator.judging.judge import content_key, provider_of
 from evaluator.model.capture import Capture
+from evaluator.model.columns import canonical_json
 from evaluator.model.judgement import Judgement, JudgementState
 from evaluator.model.rubric import Rubric
 from evaluator.model.run import Run, RunState
@@ -140,7 +141,7 @@ def _enrol_event(
                 taken=taken,
                 reason=decision.reason if decision.taken or not requested else SampleReason.REQUESTED,
                 probability=decision.probability,
-                decided_at=now,
+                decided_at=_after(sample, now),
             )
         )
         if taken:
@@ -152,8 +153,13 @@ def _leave_out(change: Enrolment, history: History, run: Run, rubric: Rubric, no
     """Take out of force what was queued or judged while the rubric still applied to the run."""
     sample = history.samples.get((run.run_id, rubric.id))
     if sample is not None and sample.taken:
-        change.samples.append(sample.model_copy(update={"taken": False, "decided_at": now}))
+        change.samples.append(sample.model_copy(update={"taken": False, "decided_at": _after(sample, now)}))
         change.supersede += [one.judgement_id for one in history.judgements[run.run_id, rubric.id]]
+
+
+def _after(sample: Sample | None, now: datetime) -> datetime:
+    """Now, though later than the decision it replaces: clocks differ between processes, and the last one counts."""
+    return now if sample is None else max(now, sample.decided_at + timedelta(microseconds=1))
 
 
 def _content_changed(history: History, run: Run, rubric: Rubric, facts: dict[str, Any]) -> bool:
@@ -168,7 +174,9 @@ def judgements_for(
     key = content_key(content)
     return [
         Judgement(
-            judgement_id=judgement_id(run.run_id, rubric.version, f"{place}:{spec.model}", repeat, key),
+            judgement_id=judgement_id(
+                run.event_id, run.run_id, rubric.version, f"{place}:{spec.model}", repeat, key
+            ),
             run_id=run.run_id,
             event_id=run.event_id,
             workflow=run.workflow,
@@ -187,10 +195,9 @@ def judgements_for(
     ]
 
 
-def judgement_id(run_id: str, rubric_version: str, judge: str, repeat: int, content_hash: str) -> str:
-    """32 hex digits over all that makes work the same work."""
-    parts = "\x1f".join((run_id, rubric_version, judge, str(repeat), content_hash))
-    return sha256(parts.encode()).hexdigest()[:32]
+def judgement_id(*parts: str | int) -> str:
+    """32 hex digits over all that makes work the same work: event, run, rubric version, judge, repeat, content."""
+    return sha256(canonical_json(parts)).hexdigest()[:32]
 
 
 def _events_with_rollups(connection: Connection, change: Enrolment) -> set[str]:

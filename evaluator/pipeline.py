@@ -6,9 +6,8 @@ doubles nothing.
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,8 +27,9 @@ from evaluator.settlement import resolve_events, roll_up_events
 from evaluator.store import judgements as queue
 from evaluator.store import operations, outcomes, runs, spans
 from evaluator.store.api_keys import audit
-from evaluator.store.database import Connection
+from evaluator.store.database import Connection, is_away
 from evaluator.store.judgements import Settlement
+from evaluator.store.rubric_versions import last_version
 from evaluator.store.spans import Arrived
 
 TRACES_AT_ONCE = 40
@@ -39,8 +39,12 @@ QUIET = timedelta(seconds=0.5)
 """How long nothing must have come to a trace before its runs are put together."""
 PATIENCE = timedelta(seconds=10)
 """A trace that never goes quiet is put together as far as it has come after this long."""
+POSTPONED_FOR = timedelta(hours=1)
+"""A trace that cannot be put together is tried again after this long, or when something more comes to it."""
 MOST_LEASES = 50
 """Workers that may be lost over one judgement before it is given up."""
+HELD_BACK_AT_ONCE = 1000
+"""Judgements that one transaction takes off the queue for a spent budget; the rest follow with the next ticks."""
 
 
 # capture: OTLP → spans, stored before the sender is told so
@@ -80,7 +84,8 @@ def assemble_runs(
 
     Waits until nothing came to a trace for a moment: a client sends a run in several requests. With
     `event_id`, at once and only what belongs to that event: a reader never sees less than was acknowledged.
-    Runs are put together outside the write transaction; what changed meanwhile is left for the next time.
+    Runs are put together outside the write transaction; what changed meanwhile is left for the next time. A
+    trace that cannot be put together is shown as a failure and tried again later; it holds up no other.
     """
     with deployment.database.read() as connection:
         if event_id is None:
@@ -93,8 +98,37 @@ def assemble_runs(
             )
         else:
             traces = spans.dirty_traces_of(connection, event_id, limit=limit)
-        if not traces:
-            return 0
+    return _assemble_traces(deployment, traces)
+
+
+def _assemble_traces(deployment: Deployment, traces: Sequence[str]) -> int:
+    if not traces:
+        return 0
+    try:
+        _assemble_together(deployment, traces)
+    except Exception as error:  # whatever is odd about one trace must not stop the others
+        if is_away(error):
+            raise
+        if len(traces) > 1:
+            return sum(_assemble_traces(deployment, [trace]) for trace in traces)
+        _postpone(deployment, traces, error)
+        return 0
+    return len(traces)
+
+
+def _postpone(deployment: Deployment, traces: Sequence[str], error: Exception) -> None:
+    detail = f"A trace could not be put together ({type(error).__name__}); tried again in an hour."
+
+    def act(connection: Connection) -> None:
+        again = utc_now() + POSTPONED_FOR
+        spans.postpone(connection, traces, until_us=int(again.timestamp() * 1_000_000))
+        operations.record_failure(connection, stage="assemble", kind="trace", detail=detail)
+
+    deployment.database.transact(act)
+
+
+def _assemble_together(deployment: Deployment, traces: Sequence[str]) -> None:
+    with deployment.database.read() as connection:
         arrived = spans.load_traces(connection, traces, deployment.bodies)
     now = utc_now()
     assembled = assemble(
@@ -104,7 +138,6 @@ def assemble_runs(
         price=price_of_call,
     )
     deployment.database.transact(lambda connection: _write_runs(connection, deployment, arrived, assembled, now))
-    return len(traces)
 
 
 def _write_runs(
@@ -118,6 +151,7 @@ def _write_runs(
     changed = spans.changed_since(connection, arrived.arrivals)
     still = [one for one in assembled if not any(trace_id in changed for trace_id, _ in one.span_keys)]
     arrivals = [row for row in arrived.arrivals if row.trace_id not in changed]
+    runs.hold_events(connection, [one.run for one in still])
     _retire(connection, {row.trace_id for row in arrivals} - {one.run.run_id for one in assembled}, now)
     store_runs(connection, deployment, still, now)
     spans.mark_assembled(connection, arrivals)
@@ -128,18 +162,24 @@ def _retire(connection: Connection, run_ids: set[str], now: datetime) -> None:
     stale = runs.load_runs(connection, run_ids)
     if not stale:
         return
-    events = {run.event_id for run in stale.values()}
-    queue.forget_runs(connection, stale.keys(), now)
     runs.delete_runs(connection, stale.keys())
-    if any(outcomes.current_rollups(connection, events)):
-        roll_up_events(connection, runs.lock_events(connection, events), {}, now)
-    runs.delete_empty_events(connection, events)
+    _take_out(connection, stale, now)
+
+
+def _take_out(connection: Connection, gone: Mapping[str, Run], now: datetime) -> None:
+    """Take runs that are no longer of these events out of what their events rest on."""
+    events = runs.lock_events(connection, {run.event_id for run in gone.values()})
+    queue.forget_runs(connection, gone.keys(), now)
+    if outcomes.current_rollups(connection, events.keys()):
+        roll_up_events(connection, events, {}, now)
+    runs.delete_empty_events(connection, events.keys())
 
 
 def store_runs(
     connection: Connection, deployment: Deployment, assembled: Sequence[AssembledRun], now: datetime
 ) -> None:
     """Write runs as they now are and enrol the events of those that are ready and changed."""
+    runs.hold_events(connection, [one.run for one in assembled])
     known = runs.load_runs(connection, [one.run.run_id for one in assembled])
     changed = [
         (_as_closed(one.run, known.get(one.run.run_id)), one.capture)
@@ -147,6 +187,13 @@ def store_runs(
         if _differs(one.run, known.get(one.run.run_id))
     ]
     runs.store_runs(connection, changed, deployment.bodies)
+    moved = {
+        run.run_id: known[run.run_id]
+        for run, _ in changed
+        if run.run_id in known and known[run.run_id].event_id != run.event_id
+    }
+    if moved:
+        _take_out(connection, moved, now)
     ready = {run.event_id for run, _ in changed if run.state == RunState.READY}
     enrol_events(connection, deployment, ready, now)
 
@@ -209,6 +256,8 @@ def hand_out(deployment: Deployment, now: datetime) -> list[Batch]:
 
 def _hand_out(connection: Connection, deployment: Deployment, now: datetime) -> list[Batch]:
     settings = deployment.settings
+    # two at once would each see the whole room, rate and budget
+    deployment.database.lock_for_all(connection, "hand out")
     queue.take_up_held_back(connection, now)
     unsettled = queue.expire_leases(connection, now, most_leases=MOST_LEASES)
     loads = queue.provider_loads(connection, now)
@@ -223,13 +272,9 @@ def _hand_out(connection: Connection, deployment: Deployment, now: datetime) -> 
         )
         slots = max(1, concurrency // workers)
         for rubric_id, share in dispatch.fair_shares(waiting, room).items():
-            token = secrets.token_hex(8)
-            leased, held_back = _lease_share(connection, deployment, provider, rubric_id, share, token, now)
+            leased, held_back = _lease_share(connection, deployment, provider, rubric_id, share, now)
             unsettled += held_back
-            batches += [
-                Batch(tuple(leased[start : start + dispatch.BATCH_SIZE]), token, provider, slots)
-                for start in range(0, len(leased), dispatch.BATCH_SIZE)
-            ]
+            batches += [Batch(tuple(ids), token, provider, slots) for token, ids in leased]
     if unsettled:
         roll_up_events(connection, runs.lock_events(connection, set(unsettled)), {}, now)
     return batches
@@ -246,33 +291,35 @@ def _lease_share(
     provider: str,
     rubric_id: str,
     share: int,
-    token: str,
     now: datetime,
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[tuple[str, list[str]]], list[str]]:
     """Lease one rubric's share as far as its budget for the day pays; also the events whose work it holds back."""
-    budget = next((one.budget for one in deployment.shelf.rubrics if one.id == rubric_id), None)
+    rubric = next((one for one in deployment.shelf.rubrics if one.id == rubric_id), None)
+    if rubric is None:  # its file is gone or cannot be read: what is queued is still bound by its budget
+        rubric = last_version(connection, rubric_id)
+    budget = rubric.budget if rubric is not None else None
     if budget is not None:
         spent = queue.spent_today(connection, rubric_id, now)
         estimate = queue.cost_estimate(connection, rubric_id)
         leased = queue.leased_of_rubric(connection, rubric_id)
         if not leased and dispatch.is_exhausted(budget=budget.usd_per_day, spent=spent, estimate=estimate):
-            return [], queue.hold_back(connection, rubric_id, now)
+            return [], queue.hold_back(connection, rubric_id, now, limit=HELD_BACK_AT_ONCE)
         share = dispatch.affordable(
             budget=budget.usd_per_day, spent=spent, leased=leased, estimate=estimate, wanted=share
         )
     if not share:
         return [], []
-    ids = queue.lease(
+    leased_now = queue.lease(
         connection,
         provider=provider,
         rubric_id=rubric_id,
         limit=share,
-        token=token,
+        batch_size=dispatch.BATCH_SIZE,
         now=now,
         until=now + timedelta(seconds=deployment.settings.lease_seconds),
         at_random=budget is not None,
     )
-    return ids, []
+    return leased_now, []
 
 
 # judge → verdict → rollup → resolve: one transaction

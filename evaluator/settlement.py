@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from evaluator.model.judgement import JudgementState
@@ -32,12 +32,14 @@ def roll_up_events(
     """
     event_ids = workflows.keys()
     taken = outcomes.taken_runs(connection, event_ids)
-    missing = {one.rubric_version for one in taken} - rubrics.keys()
-    known = {**rubrics, **load_versions(connection, missing)} if missing else rubrics
     standing = outcomes.current_rollups(connection, event_ids)
     groups: dict[tuple[str, str], list[Taken]] = defaultdict(list)
     for one in taken:
         groups[one.event_id, one.rubric_id].append(one)
+    emptied = [old for key, old in standing.items() if key not in groups and old.runs]
+    versions = {one.rubric_version for one in taken} | {old.rubric_version for old in emptied}
+    missing = versions - rubrics.keys()
+    known = {**rubrics, **load_versions(connection, missing)} if missing else rubrics
     fresh = [
         revision
         for (event_id, rubric_id), runs in sorted(groups.items())
@@ -51,7 +53,7 @@ def roll_up_events(
             )
         )
     ]
-    fresh += [_emptied(old, now) for key, old in standing.items() if key not in groups and old.runs]
+    fresh += [_emptied(old, now) for old in emptied]
     if not fresh:
         return
     first = outcomes.take_positions(connection, "rollup", len(fresh))
@@ -156,10 +158,16 @@ def _signal_from_judges(
 def _next_signal(rollup: Rollup, rubric: Rubric, before: Sequence[Signal], now: datetime) -> Signal | None:
     said = judge_signal(rollup, rubric) or (FinalOutcome.PENDING, OutcomeType.PENDING)
     origin = f"rubric {rubric.id}"
-    last = [one for one in before if one.source == SignalSource.JUDGE and one.origin == origin]
-    stood = (last[-1].outcome, last[-1].outcome_type) if last else (FinalOutcome.PENDING, OutcomeType.PENDING)
+    last = max(
+        (one for one in before if one.source == SignalSource.JUDGE and one.origin == origin),
+        key=lambda one: one.occurred_at,
+        default=None,
+    )
+    stood = (last.outcome, last.outcome_type) if last else (FinalOutcome.PENDING, OutcomeType.PENDING)
     if stood == said:
         return None
+    if last is not None:  # clocks differ between workers; what is said later counts as later
+        now = max(now, last.occurred_at + timedelta(microseconds=1))
     reference = f"{rollup.event_id}/{rubric.id}/{rollup.revision}"
     return Signal(
         signal_id=signal_id(SignalSource.JUDGE, origin, reference),

@@ -32,6 +32,7 @@ IN_WORDS: dict[NotEvaluable, str] = {
     NotEvaluable.BUDGET: "the rubric's budget for the day is spent; taken up again tomorrow (UTC)",
     NotEvaluable.UNPRICED: "the judge has no known price, so the rubric's budget could not be kept",
     NotEvaluable.WORKER_LOST: "worker after worker stopped while judging it",
+    NotEvaluable.INTERNAL_ERROR: "this server failed over it, attempt after attempt; its log says where",
 }
 """Why there is no verdict, as every page and table says it."""
 

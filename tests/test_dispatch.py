@@ -7,7 +7,15 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.dispatch import HANDED_OUT_PER_SLOT, ProviderLoad, affordable, allowance, fair_shares, is_exhausted
+from evaluator.dispatch import (
+    BATCH_SIZE,
+    HANDED_OUT_PER_SLOT,
+    ProviderLoad,
+    affordable,
+    allowance,
+    fair_shares,
+    is_exhausted,
+)
 
 
 @given(st.integers(0, 5000), st.integers(0, 5000), st.integers(1, 200), st.integers(0, 500))
@@ -58,3 +66,12 @@ def test_what_is_handed_out_never_costs_more_than_the_budget_at_the_estimate(
     assert given_out == 0 or spent + (leased + given_out) * estimate <= budget
     if is_exhausted(budget=budget, spent=spent, estimate=estimate):
         assert given_out == 0
+
+
+def test_what_comes_free_one_by_one_waits_until_it_is_a_batch() -> None:
+    most = 16 * HANDED_OUT_PER_SLOT
+    for free, room in ((1, 0), (BATCH_SIZE - 1, 0), (BATCH_SIZE, BATCH_SIZE), (most, most)):
+        assert allowance(ProviderLoad(leased=most - free), concurrency=16, calls_per_minute=0) == room
+    for free, room in ((4, 0), (5, 5)):
+        local = ProviderLoad(leased=HANDED_OUT_PER_SLOT - free)
+        assert allowance(local, concurrency=1, calls_per_minute=0) == room

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -299,6 +300,105 @@ def test_rollups_and_outcomes_rebuilt_from_their_rows_equal_what_is_stored(links
     assert (count(links, "rollup"), count(links, "outcome"), count(links, "signal")) == before
 
 
+def test_a_verdict_from_a_worker_whose_clock_is_behind_counts_all_the_same(links: Deployment) -> None:
+    report(links, run_id="first", output=NO_LINK, started_at="2026-01-01T10:00:00Z")
+    judge_all(links)
+    ahead = "UPDATE signal SET occurred_at = occurred_at + 60000000, recorded_at = recorded_at + 60000000"
+    links.database.transact(lambda connection: connection.execute(text(ahead)))
+    report(links, run_id="second", output=LINK, started_at="2026-01-01T10:05:00Z")
+    judge_all(links)
+    assert outcome(links).final_outcome == FinalOutcome.SUCCESS  # type: ignore[union-attr]
+
+
+def edit(deployment: Deployment, before: str, after: str) -> None:
+    path = deployment.settings.rubrics_dir / "links.yaml"
+    path.write_text(path.read_text().replace(before, after))
+    deployment.shelf._looked_at = 0.0
+
+
+def test_content_that_changes_under_a_clock_that_is_behind_is_judged_again(links: Deployment) -> None:
+    report(links, run_id="r1", output=NO_LINK)
+    judge_all(links)
+    ahead = "UPDATE sample SET decided_at = decided_at + 60000000"
+    links.database.transact(lambda connection: connection.execute(text(ahead)))
+    edit(links, "name a link", "hold a link")
+    report(links, run_id="r1", output=LINK)
+    judge_all(links)
+    assert rollup(links).verdict == VerdictLabel.PASS
+
+
+def test_a_run_its_rubric_no_longer_applies_to_counts_under_none_of_its_versions(links: Deployment) -> None:
+    report(links, run_id="r1", output=NO_LINK)
+    judge_all(links)
+    edit(links, "name a link", "hold a link")
+    report(links, run_id="r1", output=LINK)
+    judge_all(links)
+    report(links, run_id="r1", output=LINK, workflow="Sales")
+    assert rollup(links).runs == 0
+    assert outcome(links).final_outcome == FinalOutcome.PENDING  # type: ignore[union-attr]
+
+
+def test_a_run_that_turns_out_to_be_of_another_event_is_judged_there(links: Deployment) -> None:
+    report(links, run_id="r1", event_id="guessed")
+    judge_all(links)
+    assert outcome(links, "guessed") is not None
+    report(links, run_id="r1", event_id="ticket-1")
+    judge_all(links)
+    assert rollup(links, "guessed").runs == 0
+    assert outcome(links, "guessed").final_outcome == FinalOutcome.PENDING  # type: ignore[union-attr]
+    assert outcome(links).final_outcome == FinalOutcome.SUCCESS  # type: ignore[union-attr]
+    assert rollup(links).runs == 1
+
+
+def test_a_run_that_idles_out_waits_for_what_is_just_written_of_its_event(links: Deployment) -> None:
+    """What is decided of all runs of an event is decided by one transaction after the other."""
+    if links.database.is_sqlite:
+        pytest.skip("SQLite has one write transaction at a time")
+    send(links, trace_request(run_id="idle", root=False))
+    assemble_all(links)
+    later = utc_now() + timedelta(seconds=links.settings.idle_timeout_seconds + 1)
+    with ThreadPoolExecutor(1) as other:
+        with links.database.write() as connection:
+            runs.lock_events(connection, ["ticket-1"])
+            closing = other.submit(pipeline.close_idle_runs, links, later)
+            with pytest.raises(TimeoutError):
+                closing.result(timeout=0.5)
+        assert closing.result(timeout=10) == 1
+
+
+def test_a_judgement_that_comes_into_force_again_has_all_its_attempts(links: Deployment) -> None:
+    report(links, run_id="r1", output=LINK)
+    spent = "UPDATE judgement SET state = 'not_evaluable', reason = 'timeout', attempts = 6, settled_at = 1"
+    links.database.transact(lambda connection: connection.execute(text(spent)))
+    report(links, run_id="r1", output=NO_LINK)
+    report(links, run_id="r1", output=LINK)
+    with links.database.read() as connection:
+        found = queue.judgements_of_events(connection, ["ticket-1"])
+    [due] = [one for one in found if one.state == JudgementState.DUE]
+    assert (due.reason, due.attempts, due.settled_at) == (None, 0, None)
+
+
+def test_judges_are_shown_content_in_one_order_whatever_the_store(deployment: Deployment) -> None:
+    content = "content: {{question: input, sources: retrieval, ad: input, reply: output}}"
+    rubric = RUBRIC.replace("content: {{question: input, answer: output}}", content)
+    add_rubric(deployment.settings.rubrics_dir, rubric_id="links", text=rubric)
+    report(deployment)
+    [batch] = pipeline.hand_out(deployment, utc_now())
+    [leased] = BatchRunner(deployment)._load(batch)
+    assert list(leased.work.content) == list(deployment.shelf.rubrics[0].content)
+
+
+def test_a_trace_that_cannot_be_put_together_holds_up_no_other(links: Deployment) -> None:
+    send(links, trace_request(event_id="ticket-1", run_id="r1"))
+    broken = "UPDATE span_chunk SET body = '@lost'"
+    links.database.transact(lambda connection: connection.execute(text(broken)))
+    send(links, trace_request(event_id="ticket-2", run_id="r2"))
+    assemble_all(links)
+    assert [run.run_id for run in runs_of(links, "ticket-2")] == ["r2"]
+    assert failures(links)[0].stage == "assemble"
+    assert count(links, "arrival WHERE dirty") == 1, "it is not forgotten"
+
+
 @pytest.fixture
 def model() -> Iterator[StubModel]:
     with stub_model(delay_ms=1) as running:
@@ -346,6 +446,38 @@ def test_a_budget_holds_back_and_the_next_day_takes_up(
     judge_all(other, utc_now() + timedelta(days=1))
     assert model.stats()["calls"] > 2
     other.close()
+
+
+def test_a_budget_stands_while_its_rubric_file_is_away(
+    deployment: Deployment, model: StubModel, tmp_path: Path
+) -> None:
+    prices = {"judge_input_usd_per_mtok": 1000.0, "judge_output_usd_per_mtok": 0.0}  # 0.40 dollars a call
+    other = asking(
+        deployment, tmp_path, judge_api_base=model.api_base, more="budget: {{usd_per_day: 1}}\n", **prices
+    )
+    for number in range(6):
+        report(other, event_id=f"ticket-{number}", run_id=f"run-{number}", input=f"item-{number}")
+    (other.settings.rubrics_dir / "links.yaml").unlink()
+    other.shelf._looked_at = 0.0
+    judge_all(other)
+    assert model.stats()["calls"] == 2
+    other.close()
+
+
+def test_a_spent_budget_takes_no_more_off_the_queue_at_once_than_a_transaction_bears(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "HELD_BACK_AT_ONCE", 2)
+    add_rubric(deployment.settings.rubrics_dir, rubric_id="links", text=RUBRIC + "budget: {{usd_per_day: 1}}\n")
+    for number in range(3):
+        report(deployment, event_id=f"ticket-{number}", run_id=f"run-{number}")
+    day = f"{utc_now():%Y-%m-%d}"
+    columns = "rubric_id, day, settled_usd, unpriced_calls, calls"
+    spent = f"INSERT INTO spend ({columns}) VALUES ('links', '{day}', 10000000000, 0, 1)"
+    deployment.database.transact(lambda connection: connection.execute(text(spent)))
+    for held_back in (2, 3):
+        assert pipeline.hand_out(deployment, utc_now()) == []
+        assert count(deployment, "judgement WHERE reason = 'budget'") == held_back
 
 
 def test_a_budget_that_cannot_be_kept_is_said_and_no_call_is_made(

@@ -118,11 +118,18 @@ def _answer(criterion: Criterion, given: Any) -> CriterionVerdict:
         id=criterion.id,
         verdict=CriterionLabel(verdict),
         level=level,
-        reasoning=given.reasoning.strip()[:1000],
+        reasoning=_storable(given.reasoning).strip()[:1000],
         evidence=tuple(
-            Quote(text=each[:500], found=False) for each in given.evidence[:_KEPT_QUOTES] if each.strip()
+            Quote(text=each[:500], found=False)
+            for each in map(_storable, given.evidence[:_KEPT_QUOTES])
+            if each.strip()
         ),
     )
+
+
+def _storable(text: str) -> str:
+    """Without NUL, which PostgreSQL refuses in texts and in JSON."""
+    return text.replace("\x00", "")
 
 
 def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

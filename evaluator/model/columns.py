@@ -11,6 +11,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+OrderedJson = JSON(none_as_null=True)
+"""For values whose order of names means something: PostgreSQL's JSONB would sort them."""
 
 _PER_DOLLAR = 10**10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

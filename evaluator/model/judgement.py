@@ -39,13 +39,15 @@ class NotEvaluable(StrEnum):
     """The rubric has a budget and the model no price, so the budget could not be kept."""
     WORKER_LOST = "worker_lost"
     """Worker after worker stopped while holding it."""
+    INTERNAL_ERROR = "internal_error"
+    """This server failed over it, attempt after attempt; its log says where."""
 
 
 class Judgement(SQLModel):
     """One unit of judging work and how far it got."""
 
     judgement_id: str = Field(primary_key=True)
-    """Hash of run, rubric version, judge, repeat and content: the same work never has two rows."""
+    """Hash of event, run, rubric version, judge, repeat and content: the same work never has two rows."""
     run_id: str = Field(index=True)
     event_id: str = Field(index=True)
     workflow: str = ""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from evaluator.model.columns import Json, UtcTime, utc_now
+from evaluator.model.columns import OrderedJson, UtcTime, utc_now
 from evaluator.model.outcome import FinalOutcome, OutcomeType
 from evaluator.model.rollup import RollupRule
 from evaluator.model.verdict import CriterionLabel, VerdictLabel
@@ -214,7 +214,7 @@ class RubricVersion(SQLModel):
     version: str = Column(primary_key=True)
     rubric_id: str = Column(index=True)
     title: str
-    body: dict[str, Any] = Column(sa_type=Json)
+    body: dict[str, Any] = Column(sa_type=OrderedJson)
     """The rubric as JSON."""
     source: str = ""
     """The YAML text as read."""

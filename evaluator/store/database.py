@@ -33,7 +33,9 @@ SQLITE_PRAGMAS = (
 )
 
 _RETRY_SECONDS = 60.0
-_TRANSIENT_STATES = {"40001", "40P01", "57P01", "57P02", "57P03", "53300"}
+_TRANSIENT_STATES = {"40001", "40P01", "57P01", "57P02", "57P03", "53300", "25006"}
+"""The last is what a server that is no longer, or not yet, the primary says of a write."""
+_CONNECTION_CLASS = "08"
 
 T = TypeVar("T")
 
@@ -100,7 +102,7 @@ def passes_by_itself(error: DBAPIError) -> bool:
     if error.connection_invalidated or isinstance(error, InterfaceError):
         return True
     state = getattr(error.orig, "sqlstate", None)
-    if state in _TRANSIENT_STATES:
+    if state is not None and (state in _TRANSIENT_STATES or state.startswith(_CONNECTION_CLASS)):
         return True
     if isinstance(error, OperationalError):
         words = str(error.orig).lower()
@@ -110,6 +112,7 @@ def passes_by_itself(error: DBAPIError) -> bool:
                 "locked",
                 "busy",
                 "connection",
+                "resolve host",
                 "server closed",
                 "starting up",
                 "shutting down",

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from secrets import token_hex
 
 from sqlalchemy import Connection, and_, bindparam, func, select, update
 
@@ -83,7 +84,17 @@ def add_judgements(connection: Connection, judgements: Sequence[Judgement]) -> N
     )
     connection.execute(update(_judgement).where(again, has_verdict).values(state=JudgementState.DONE))
     connection.execute(
-        update(_judgement).where(again, ~has_verdict).values(state=JudgementState.DUE, due_at=judgements[0].due_at)
+        update(_judgement)
+        .where(again, ~has_verdict)
+        .values(
+            state=JudgementState.DUE,
+            due_at=judgements[0].due_at,
+            reason=None,
+            detail=None,
+            settled_at=None,
+            attempts=0,
+            leases=0,
+        )
     )
 
 
@@ -185,12 +196,15 @@ def lease(
     provider: str,
     rubric_id: str,
     limit: int,
-    token: str,
+    batch_size: int,
     now: datetime,
     until: datetime,
     at_random: bool,
-) -> list[str]:
-    """Take up to `limit` due judgements under a token; ids. At random: by their draw, else oldest first."""
+) -> list[tuple[str, list[str]]]:
+    """Hand out up to `limit` due judgements: a token and the ids under it per batch, for one worker each.
+
+    At random: by their draw, else oldest first.
+    """
     order = _judgement.c.draw if at_random else _judgement.c.due_at
     due = (
         select(_judgement.c.judgement_id)
@@ -206,18 +220,29 @@ def lease(
         .with_for_update(skip_locked=True)
     )
     ids = list(connection.execute(due).scalars())
-    connection.execute(
-        update(_judgement)
-        .where(_judgement.c.judgement_id.in_(ids))
-        .values(
-            state=JudgementState.LEASED,
-            lease_token=token,
-            leased_at=now,
-            lease_until=until,
-            leases=_judgement.c.leases + 1,
+    batches = [(token_hex(8), ids[start : start + batch_size]) for start in range(0, len(ids), batch_size)]
+    for token, of_batch in batches:
+        connection.execute(
+            update(_judgement)
+            .where(_judgement.c.judgement_id.in_(of_batch))
+            .values(state=JudgementState.LEASED, lease_token=token, leased_at=now, lease_until=until)
         )
-    )
-    return ids
+    return batches
+
+
+def take_up(connection: Connection, ids: Sequence[str], token: str, until: datetime) -> list[Judgement]:
+    """Which of these judgements a worker that begins their batch still holds; its lease starts anew."""
+    rows = connection.execute(
+        update(_judgement)
+        .where(
+            _judgement.c.judgement_id.in_(ids),
+            _judgement.c.lease_token == token,
+            _judgement.c.state == JudgementState.LEASED,
+        )
+        .values(lease_until=until, leases=_judgement.c.leases + 1)
+        .returning(_judgement)
+    ).mappings()
+    return [Judgement.model_validate(dict(row)) for row in rows]
 
 
 def renew(connection: Connection, token: str, until: datetime) -> None:
@@ -229,33 +254,30 @@ def renew(connection: Connection, token: str, until: datetime) -> None:
     )
 
 
-def leased_work(connection: Connection, ids: Sequence[str], token: str) -> list[Judgement]:
-    """Which of these judgements are still held under the token."""
-    rows = connection.execute(
-        select(_judgement).where(
-            _judgement.c.judgement_id.in_(ids),
-            _judgement.c.lease_token == token,
-            _judgement.c.state == JudgementState.LEASED,
-        )
-    ).mappings()
-    return [Judgement.model_validate(dict(row)) for row in rows]
-
-
 def settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> list[Settlement]:
     """Write how judgements ended, where their lease still stands; those that were written.
 
-    A worker that lost its lease writes nothing: who holds the token now will.
+    A worker that lost its lease writes nothing but what it spent: who holds the token now will.
     """
-    tokens = {one.judgement.judgement_id: one.judgement.lease_token for one in settlements}
-    held = dict(
-        connection.execute(
-            select(_judgement.c.judgement_id, _judgement.c.lease_token)
-            .where(_judgement.c.judgement_id.in_(tokens), _judgement.c.state == JudgementState.LEASED)
+    held = {
+        row.judgement_id: (row.state, row.lease_token)
+        for row in connection.execute(
+            select(_judgement.c.judgement_id, _judgement.c.state, _judgement.c.lease_token)
+            .where(_judgement.c.judgement_id.in_([one.judgement.judgement_id for one in settlements]))
             .order_by(_judgement.c.judgement_id)
             .with_for_update()
-        ).all()
-    )
-    ours = [one for one in settlements if held.get(one.judgement.judgement_id) == one.judgement.lease_token]
+        )
+    }
+    standing = [(one, held.get(one.judgement.judgement_id, ("", None))) for one in settlements]
+    ours = [one for one, at in standing if at == (JudgementState.LEASED, one.judgement.lease_token)]
+    # ended or due is what a commit whose answer was lost leaves as well: that one has counted its calls
+    taken_away = [
+        one
+        for one, (state, token) in standing
+        if state == JudgementState.SUPERSEDED
+        or (state == JudgementState.LEASED and token != one.judgement.lease_token)
+    ]
+    _add_spend(connection, [*ours, *taken_away], now)
     if not ours:
         return []
     verdicts = [as_row(one.verdict) for one in ours if one.verdict is not None]
@@ -270,13 +292,13 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
             detail=bindparam("new_detail"),
             due_at=bindparam("new_due_at"),
             attempts=bindparam("new_attempts"),
+            leases=bindparam("new_leases"),
             settled_at=bindparam("new_settled_at"),
             lease_token=None,
             lease_until=None,
         ),
         [_settled_row(one, now) for one in ours],
     )
-    _add_spend(connection, ours, now)
     return ours
 
 
@@ -289,6 +311,8 @@ def _settled_row(one: Settlement, now: datetime) -> dict[str, object]:
         "new_detail": one.detail,
         "new_due_at": one.retry_at or one.judgement.due_at,
         "new_attempts": one.judgement.attempts + (1 if retried and one.failed_call else 0),
+        # a worker that gave it back in order was not lost over it
+        "new_leases": 0 if retried else one.judgement.leases,
         "new_settled_at": None if retried else now,
     }
 
@@ -323,15 +347,21 @@ def _add_spend(connection: Connection, settlements: Sequence[Settlement], now: d
     )
 
 
-def hold_back(connection: Connection, rubric_id: str, now: datetime) -> list[str]:
-    """Mark what is due under a rubric as held back by its budget; the events concerned."""
-    held = connection.execute(
-        update(_judgement)
+def hold_back(connection: Connection, rubric_id: str, now: datetime, *, limit: int) -> list[str]:
+    """Mark up to `limit` that are due under a rubric as held back by its budget; the events concerned."""
+    due = (
+        select(_judgement.c.judgement_id)
         .where(
             _judgement.c.state == JudgementState.DUE,
             _judgement.c.rubric_id == rubric_id,
             _judgement.c.due_at <= now,
         )
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    held = connection.execute(
+        update(_judgement)
+        .where(_judgement.c.judgement_id.in_(due))
         .values(
             state=JudgementState.NOT_EVALUABLE,
             reason=NotEvaluable.BUDGET,

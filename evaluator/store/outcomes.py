@@ -160,10 +160,13 @@ def taken_runs(connection: Connection, event_ids: Collection[str]) -> list[Taken
     samples = connection.execute(
         select(_sample, _run.c.started_at)
         .join(_run, _run.c.run_id == _sample.c.run_id)
-        .where(_sample.c.event_id.in_(event_ids), _sample.c.taken)
+        .where(_sample.c.event_id.in_(event_ids))
         .order_by(_sample.c.decided_at)
     )
     for row in samples:
+        if not row.taken:
+            taken.pop((row.run_id, row.rubric_id), None)
+            continue
         taken[row.run_id, row.rubric_id] = Taken(
             row.run_id, row.event_id, row.rubric_id, row.rubric_version, row.probability, row.started_at
         )

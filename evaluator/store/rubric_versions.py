@@ -29,3 +29,14 @@ def load_versions(connection: Connection, versions: Collection[str]) -> dict[str
     """Rubrics by version; unknown versions are left out."""
     rows = connection.execute(select(_version).where(_version.c.version.in_(versions))).all()
     return {row.version: Rubric.model_validate(row.body) for row in rows}
+
+
+def last_version(connection: Connection, rubric_id: str) -> Rubric | None:
+    """The rubric of this id as it came into use last, or None where it never did."""
+    row = connection.execute(
+        select(_version.c.body)
+        .where(_version.c.rubric_id == rubric_id)
+        .order_by(_version.c.first_used_at.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else Rubric.model_validate(row.body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, and_, func, or_, select, update
 
 from evaluator.model.capture import Capture
 from evaluator.model.event import Event
@@ -99,6 +99,28 @@ def touch_events(connection: Connection, runs: Iterable[Run]) -> None:
     )
 
 
+def hold_events(connection: Connection, runs: Iterable[Run]) -> None:
+    """Make the events of these runs where they are new, and hold their rows until the transaction ends."""
+    events = {run.event_id: run for run in runs}
+    if not events:
+        return
+    connection.execute(
+        insert_into(connection, _event).on_conflict_do_nothing(),
+        [
+            as_row(
+                Event(
+                    event_id=event_id,
+                    workflow=run.workflow,
+                    first_seen_at=run.last_arrival_at,
+                    last_activity_at=run.last_arrival_at,
+                )
+            )
+            for event_id, run in sorted(events.items())
+        ],
+    )
+    lock_events(connection, events)
+
+
 def ensure_event(connection: Connection, event_id: str, now: datetime) -> None:
     """Make an event that only a signal speaks of; its workflow comes with its first run."""
     statement = insert_into(connection, _event).on_conflict_do_update(
@@ -119,22 +141,21 @@ def lock_events(connection: Connection, event_ids: Collection[str]) -> dict[str,
 
 
 def close_idle_runs(connection: Connection, *, before: datetime, limit: int) -> list[Run]:
-    """Make ready the open runs to which nothing came since `before`; the runs as they then are."""
-    idle = (
-        select(_run.c.run_id)
-        .where(_run.c.state == RunState.OPEN, _run.c.last_arrival_at < before)
-        .order_by(_run.c.last_arrival_at)
-        .limit(limit)
-    )
-    run_ids = connection.execute(idle).scalars().all()
-    if not run_ids:
+    """Make ready the open runs to which nothing came since `before`, their events held; the runs as they then are."""
+    idle = and_(_run.c.state == RunState.OPEN, _run.c.last_arrival_at < before)
+    found = connection.execute(
+        select(_run.c.run_id, _run.c.event_id).where(idle).order_by(_run.c.last_arrival_at).limit(limit)
+    ).all()
+    if not found:
         return []
-    connection.execute(
+    lock_events(connection, {row.event_id for row in found})
+    closed = connection.execute(
         update(_run)
-        .where(_run.c.run_id.in_(run_ids), _run.c.state == RunState.OPEN)
+        .where(_run.c.run_id.in_([row.run_id for row in found]), idle)
         .values(state=RunState.READY, closed_by=ClosedBy.IDLE_TIMEOUT)
-    )
-    return list(load_runs(connection, run_ids).values())
+        .returning(_run.c.run_id)
+    ).scalars()
+    return list(load_runs(connection, list(closed)).values())
 
 
 def delete_runs(connection: Connection, run_ids: Collection[str]) -> None:

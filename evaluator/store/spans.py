@@ -86,6 +86,15 @@ def quiet_traces(connection: Connection, *, limit: int, before_us: int, waiting_
     return list(dict.fromkeys(connection.execute(query).scalars()))
 
 
+def postpone(connection: Connection, traces: Sequence[str], *, until_us: int) -> None:
+    """Leave what waits of these traces alone until a time, or until something more comes to them."""
+    connection.execute(
+        update(_arrival)
+        .where(_arrival.c.dirty, _arrival.c.trace_id.in_(traces))
+        .values(last_arrival_us=until_us, dirty_since_us=until_us)
+    )
+
+
 def dirty_traces_of(connection: Connection, event_id: str, *, limit: int) -> list[str]:
     """Traces of one event with spans that no run shows yet."""
     of_event = select(_arrival.c.trace_id).where(_arrival.c.event_id == event_id)

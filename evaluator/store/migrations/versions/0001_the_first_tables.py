@@ -183,7 +183,7 @@ def upgrade() -> None:
         sa.Column("version", sa.String(), nullable=False),
         sa.Column("rubric_id", sa.String(), nullable=False),
         sa.Column("title", sa.String(), nullable=False),
-        sa.Column("body", JSON, nullable=False),
+        sa.Column("body", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("first_used_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("version"),
