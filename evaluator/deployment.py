@@ -19,6 +19,7 @@ class Deployment:
     """What every stage works with; opening one does no more than prepare."""
 
     def __init__(self, settings: Settings) -> None:
+        settings.default_judge  # noqa: B018 - refuses a judge that is half set before anything is taken in
         self.settings = settings
         self.database = Database(settings.resolved_database_url)
         self.bodies = Bodies(settings.body_store_url, settings.data_dir)

@@ -114,6 +114,16 @@ class Settings(BaseSettings):
     )
     redact_extra: str = Field(default="", description="A further regular expression to redact.")
 
+    @property
+    def default_judge(self) -> str:
+        """The model behind `default`, empty for the local one; raises Misconfigured for a server without a model."""
+        if self.judge_api_base and not self.judge_model:
+            raise Misconfigured(
+                "ADJUDGE_JUDGE_API_BASE is set without ADJUDGE_JUDGE_MODEL.",
+                hint="Name the model on that server, such as openai/qwen2.5-7b-instruct.",
+            )
+        return self.judge_model
+
     @cached_property
     def resolved_database_url(self) -> str:
         """The SQLAlchemy URL, with the driver named."""

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
 from evaluator.deployment import Deployment
+from evaluator.errors import Misconfigured
+from evaluator.settings import Settings
 from evaluator.store.schema import HEAD, schema_revision
 
 
@@ -15,3 +19,8 @@ def test_the_secret_is_made_once_and_only_its_owner_reads_it(deployment: Deploym
     assert len(deployment.secret) == 32
     assert (deployment.settings.data_dir / "secret").stat().st_mode & 0o077 == 0
     again.close()
+
+
+def test_a_judge_that_is_half_set_is_refused_at_the_start(settings: Settings) -> None:
+    with pytest.raises(Misconfigured, match="ADJUDGE_JUDGE_MODEL"):
+        Deployment(settings.model_copy(update={"judge_api_base": "http://127.0.0.1:9/v1"}))

@@ -7,7 +7,6 @@ import os
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from evaluator.errors import Misconfigured
 from evaluator.judging.llm import Prices, limit_connections
 from evaluator.model.local_judge import LOCAL_JUDGE, LOCAL_PROVIDER
 from evaluator.settings import Settings
@@ -63,12 +62,7 @@ def model_named(model: str, settings: Settings) -> str | None:
     """
     if model != DEFAULT:
         return model
-    if not settings.judge_model and settings.judge_api_base:
-        raise Misconfigured(
-            "ADJUDGE_JUDGE_API_BASE is set without ADJUDGE_JUDGE_MODEL.",
-            hint="Name the model on that server, such as openai/qwen2.5-7b-instruct.",
-        )
-    return settings.judge_model or None
+    return settings.default_judge or None
 
 
 def provider_of(model: str, settings: Settings) -> str:
