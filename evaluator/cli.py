@@ -126,18 +126,19 @@ def judge(
     resume: Annotated[bool, typer.Option(help="First lift all pauses of judges.")] = False,
 ) -> None:
     """Judge here until nothing is due; where a worker runs already, watch it."""
-    from evaluator.console import JudgingView, err
+    from evaluator.console import JudgingView, err, plain, print_reasons
     from evaluator.judging_orders import give_orders
     from evaluator.wording import counts
 
     with opened() as deployment:
         for line in give_orders(deployment, actor=_actor(), event_id=event, again=again or [], resume=resume):
-            err.print(line, highlight=False)
+            err.print(plain(line), highlight=False, soft_wrap=True)
         with judging_here(deployment):
             seen = JudgingView(deployment, event_id=event).follow()
     err.print(
         counts({"done": seen.done, "not evaluable": seen.not_evaluable, "on hold": seen.paused}), highlight=False
     )
+    print_reasons(seen.reasons)
     if seen.paused:
         err.print("`adjudge status` says why a judge is paused; `adjudge judge --resume` tries it again.")
         raise typer.Exit(1)
@@ -146,14 +147,14 @@ def judge(
 @contextmanager
 def judging_here(deployment: Deployment) -> Iterator[None]:
     """A worker in this process, unless SQLite has one already."""
-    from evaluator.console import err
+    from evaluator.console import err, plain
     from evaluator.engine import Engine
 
     engine = Engine(deployment)
     try:
         engine.start()
     except Misconfigured as taken:
-        err.print(f"{taken.message} Watching it.", highlight=False)
+        err.print(f"{plain(taken.message)} Watching it.", highlight=False)
         yield
         return
     try:
@@ -198,16 +199,15 @@ def outcomes(
 @app.command("settings")
 def show_settings() -> None:
     """Every setting, its value and where that comes from; secrets are masked."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from evaluator.console import out
+    from evaluator.console import out, plain
 
     table = Table(header_style="bold", box=None, pad_edge=False)
     for name in ("variable", "value", "from"):
         table.add_column(name, overflow="fold")
     for variable, value, source in settings_lines(load_settings()):
-        table.add_row(variable, escape(value), escape(source))
+        table.add_row(variable, plain(value), plain(source))
     out.print(table)
 
 
@@ -246,10 +246,9 @@ def create_key(
 @keys_app.command("list")
 def show_keys() -> None:
     """All keys, revoked ones too; how each begins, never the rest."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from evaluator.console import out
+    from evaluator.console import out, plain
     from evaluator.store.api_keys import list_keys
 
     with opened() as deployment, deployment.database.read() as connection:
@@ -258,7 +257,7 @@ def show_keys() -> None:
     for column in ("hint", "name", "scopes", "made", "revoked"):
         table.add_column(column)
     for key in known:
-        table.add_row(key.hint, escape(key.name), ", ".join(key.scopes), _day(key.created_at), _day(key.revoked_at))
+        table.add_row(key.hint, plain(key.name), ", ".join(key.scopes), _day(key.created_at), _day(key.revoked_at))
     out.print(table if known else "No keys yet: `adjudge keys create --name NAME --scope ingest`.")
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,12 +18,13 @@ from rich.table import Table
 from evaluator.deployment import Deployment
 from evaluator.errors import AdjudgeError
 from evaluator.model.columns import utc_now
+from evaluator.model.judgement import NotEvaluable
 from evaluator.model.outcome import DecidedBy, FinalOutcome
-from evaluator.situation import Situation, Waiting
+from evaluator.situation import IN_WORDS, Situation, Waiting
 from evaluator.store.event_list import EventLine
-from evaluator.store.operations import overview
+from evaluator.store.operations import last_failures
 from evaluator.store.progress import Progress, judging_progress
-from evaluator.wording import DECIDED_BY, ago, counts, dollars, duration, judging_dollars, moment, plural
+from evaluator.wording import DECIDED_BY, ago, counts, dollars, duration, judging_dollars, moment, plural, visible
 
 out = Console()
 err = Console(stderr=True)
@@ -43,11 +44,17 @@ OUTCOME_STYLE = {
 }
 
 
+def plain(text: str) -> str:
+    """Text from elsewhere, to be printed as it is: neither markup nor anything a terminal obeys."""
+    return escape(visible(text))
+
+
 def print_error(error: AdjudgeError) -> None:
     """One red line, and the hint where there is one."""
-    err.print(f"[bold red]Error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+    message = "\n".join(map(plain, error.message.split("\n")))
+    err.print(f"[bold red]Error:[/] {message}", highlight=False, soft_wrap=True)
     if error.hint:
-        err.print(f"       {escape(error.hint)}", highlight=False, soft_wrap=True)
+        err.print(f"       {plain(error.hint)}", highlight=False, soft_wrap=True)
 
 
 def outcomes_table(lines: Iterable[EventLine], *, title: str | None = None) -> Table:
@@ -67,8 +74,8 @@ def outcomes_table(lines: Iterable[EventLine], *, title: str | None = None) -> T
         decided_by = line.outcome.decided_by if line.outcome else DecidedBy.NONE
         style = OUTCOME_STYLE.get(FinalOutcome(outcome), "red")
         table.add_row(
-            escape(line.event.event_id),
-            escape(line.event.workflow or "—"),
+            plain(line.event.event_id),
+            plain(line.event.workflow or "—"),
             str(line.runs),
             f"[{style}]{outcome}[/]",
             DECIDED_BY[DecidedBy(decided_by)],
@@ -117,36 +124,48 @@ def _print_waiting(title: str, lines: Iterable[Waiting]) -> None:
     table.add_column("what")
     table.add_column("why", overflow="fold")
     for line in lines:
-        table.add_row(str(line.count), escape(line.what), escape(line.why))
+        table.add_row(str(line.count), plain(line.what), plain(line.why))
     if table.row_count:
         out.print(table)
 
 
 def _print_operation(situation: Situation) -> None:
     seen, now = situation.overview, situation.at
-    out.print(f"\n[bold]Judge:[/] {escape(situation.judge)}", highlight=False)
+    out.print(f"\n[bold]Judge:[/] {plain(situation.judge)}", highlight=False)
     workers = "; ".join(f"{one.worker}, since {ago(one.started_at, now)}" for one in seen.workers)
-    out.print(f"[bold]Workers:[/] {escape(workers) or '[red]none alive[/]'}", highlight=False)
+    out.print(f"[bold]Workers:[/] {plain(workers) or '[red]none alive[/]'}", highlight=False)
     for pause in seen.pauses:
         out.print(
-            f"[yellow]Paused:[/] judge {escape(pause.judge)} until {moment(pause.until, now)}, "
-            f"{escape(pause.reason.replace('_', ' '))}: {escape(pause.detail)}",
+            f"[yellow]Paused:[/] judge {plain(pause.judge)} until {moment(pause.until, now)}, "
+            f"{plain(pause.reason.replace('_', ' '))}: {plain(pause.detail)}",
             highlight=False,
         )
     for rubric in situation.rubrics:
         judges = ", ".join(rubric.judges)
         out.print(
-            f"[bold]Rubric:[/] {rubric.id} ({rubric.role}, version {rubric.version[:8]}), "
-            f"{rubric.sample_rate:.0%} of {escape(', '.join(rubric.workflows) or 'all workflows')}, by {escape(judges)}",
+            f"[bold]Rubric:[/] {plain(rubric.id)} ({rubric.role}, version {rubric.version[:8]}), "
+            f"{rubric.sample_rate:.0%} of {plain(', '.join(rubric.workflows) or 'all workflows')}, by {plain(judges)}",
             highlight=False,
         )
     for problem in situation.rubric_problems:
-        out.print(f"[red]Rubric problem:[/] {escape(problem)}", highlight=False, soft_wrap=True)
+        out.print(f"[red]Rubric problem:[/] {plain(problem)}", highlight=False, soft_wrap=True)
     for failure in seen.failures:
         out.print(
-            f"[red]Failure:[/] {failure.stage}/{failure.kind} {escape(failure.subject)} × {failure.count}, "
-            f"{ago(failure.last_at, now)}: {escape(failure.detail)}",
+            f"[red]Failure:[/] {plain(f'{failure.stage}/{failure.kind}')} {plain(failure.subject)} × {failure.count}, "
+            f"{ago(failure.last_at, now)}: {plain(failure.detail)}",
             highlight=False,
+        )
+
+
+def print_reasons(reasons: dict[str, int]) -> None:
+    """Why judgements came to no verdict, and how to try them again."""
+    for reason, number in sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])):
+        words = IN_WORDS[NotEvaluable(reason)]
+        again = "" if reason == NotEvaluable.NO_CONTENT else f"; `adjudge judge --again {reason}` tries again"
+        err.print(
+            f"{number} {reason.replace('_', ' ')}: {words}{again}.",
+            highlight=False,
+            soft_wrap=True,
         )
 
 
@@ -160,6 +179,8 @@ class JudgingView:
     """Runs without a root become ready by the idle timeout; whether to wait for that."""
     ending: threading.Event = field(default_factory=threading.Event)
     """Set from outside, it ends the watching."""
+    _began: datetime = field(default_factory=utc_now)
+    _told_failures: set[str] = field(default_factory=set)
 
     def follow(self) -> Progress:
         """Watch until nothing is on the way any more; where judging stands then."""
@@ -183,6 +204,7 @@ class JudgingView:
         first = self._look()
         while True:
             seen = self._look()
+            self._tell_failures()
             now = time.monotonic()
             told = self._told(seen, first, now - began)
             if bars is not None and task is not None:
@@ -212,7 +234,7 @@ class JudgingView:
     def _told(self, seen: Progress, first: Progress, elapsed: float) -> str:
         parts = [f"{seen.done} of {seen.known} done"]
         if seen.not_evaluable:
-            parts.append(f"{seen.not_evaluable} not evaluable ({self._reasons()})")
+            parts.append(f"{seen.not_evaluable} not evaluable ({counts(seen.reasons)})")
         waiting = seen.known - seen.ended
         parts.append(f"{waiting} waiting")
         if seen.open_runs and self.wait_for_open_runs:
@@ -222,8 +244,15 @@ class JudgingView:
             parts.append(f"about {duration(elapsed / fresh * waiting)} left")
         return ", ".join(parts)
 
-    def _reasons(self) -> str:
-        now = utc_now()
+    def _tell_failures(self) -> None:
+        """Each failure once, as it comes up: waiting for the next try of a judge that is away should not look like work."""
         with self.deployment.database.read() as connection:
-            reasons = overview(connection, now=now, worker_seen_after=now).not_evaluable
-        return counts(reasons)
+            failures = last_failures(connection)
+        for one in reversed(failures):
+            if one.stage == "judge" and one.last_at >= self._began and one.detail not in self._told_failures:
+                self._told_failures.add(one.detail)
+                err.print(
+                    f"[red]{plain(one.kind.replace('_', ' '))}:[/] {plain(one.detail)}",
+                    highlight=False,
+                    soft_wrap=True,
+                )

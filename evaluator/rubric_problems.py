@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from evaluator.errors import RubricInvalid
+from evaluator.wording import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class RubricProblem:
             parts.append(f"allowed: {self.allowed}")
         if self.suggestion is not None:
             parts.append(f"did you mean '{self.suggestion}'?")
-        return where + "; ".join(parts)
+        return visible(where + "; ".join(parts))
 
 
 class RubricProblems(RubricInvalid):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import orjson
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from evaluator import pipeline
@@ -18,7 +17,7 @@ from evaluator.capture.assembly import AssembledRun
 from evaluator.capture.price_table import price_of_call
 from evaluator.capture.redaction import Redactor
 from evaluator.capture.reported_runs import read_report, run_from_report
-from evaluator.console import err
+from evaluator.console import err, plain
 from evaluator.deployment import Deployment
 from evaluator.errors import AdjudgeError, Malformed, NotFound
 from evaluator.model.columns import utc_now
@@ -54,7 +53,7 @@ def import_lines(deployment: Deployment, file: str) -> Imported:
             except AdjudgeError as error:
                 done.bad += 1
                 if done.bad <= MOST_TOLD:
-                    err.print(f"[red]line {number}:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+                    err.print(f"[red]line {number}:[/] {plain(error.message)}", highlight=False, soft_wrap=True)
             if len(waiting) >= LINES_AT_ONCE:
                 _store(deployment, waiting, done)
         _store(deployment, waiting, done)

@@ -34,6 +34,19 @@ def judging_dollars(spent: Decimal, unpriced: int) -> str:
     return f"{dollars(spent)} + {unpriced} unpriced" if unpriced else dollars(spent)
 
 
+_KEPT = frozenset("\u200c\u200d\ufe0f\xa0")
+"""Not printable by Unicode's word, but part of how some languages and emoji are written."""
+
+
+def visible(text: str) -> str:
+    """The text with control and direction characters as escapes, so that it shows what it holds and does nothing."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in _KEPT else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def ago(then: datetime, now: datetime) -> str:
     """How long ago, in its largest unit."""
     seconds = max(0, int((now - then).total_seconds()))

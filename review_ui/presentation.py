@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from evaluator.model.columns import utc_now
-from evaluator.wording import ago, dollars, judging_dollars, moment, plural
+from evaluator.wording import ago, dollars, judging_dollars, moment, plural, visible
 from review_ui.assets import asset_url
 from review_ui.guard import PAGE_HEADERS
 
@@ -27,12 +27,18 @@ def _environment() -> Environment:
         autoescape=True,
         auto_reload=False,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.globals.update(asset_url=asset_url, judging_dollars=judging_dollars, moment=moment, plural=plural)
     environment.filters.update(dollars=dollars, time=time_tag, number=grouped)
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """Texts without anything that turns or hides what stands beside them; markup made here stays."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def page(template: str, context: DataclassInstance, *, headers: dict[str, str] | None = None) -> HTMLResponse:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from evaluator.wording import ago, counts, dollars, duration, judging_dollars, plural
+from evaluator.wording import ago, counts, dollars, duration, judging_dollars, plural, visible
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,18 @@ def test_counts_read_as_words() -> None:
     assert counts({}) == "—"
     assert (plural(1, "call"), plural(2000, "call")) == ("1 call", "2,000 calls")
     assert duration(125.2) == "2 min 5 s"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ticket-4711", "ticket-4711"),
+        ("Straße 日本 🚚\u200d👩", "Straße 日本 🚚\u200d👩"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\x9b31m", "\\x9b31m"),
+        ("abc\u202egpj.exe", "abc\\u202egpj.exe"),
+        ("two\r\nlines\u2028", "two\\r\\nlines\\u2028"),
+    ],
+)
+def test_what_turns_or_hides_text_is_shown_as_an_escape(text: str, shown: str) -> None:
+    assert visible(text) == shown

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
@@ -30,6 +31,8 @@ class Progress:
     """Arrived, not yet assembled into runs."""
     open_runs: int = 0
     """Waiting for their root span, or for the idle timeout."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Why not evaluable → judgements."""
     resumes_at: datetime | None = None
     """When the first pause ends; None where no judge is paused."""
 
@@ -56,9 +59,8 @@ def judging_progress(connection: Connection, *, now: datetime, event_id: str | N
         for row in connection.execute(select(_pause.c.judge, _pause.c.until))
         if row.until > now
     }
-    query = select(_judgement.c.state, _judgement.c.judge, func.count()).group_by(
-        _judgement.c.state, _judgement.c.judge
-    )
+    kinds = (_judgement.c.state, _judgement.c.judge, _judgement.c.reason)
+    query = select(*kinds, func.count()).group_by(*kinds)
     traces = select(func.count(_arrival.c.trace_id.distinct())).where(_arrival.c.dirty)
     open_runs = select(func.count()).where(_run.c.state == "open")
     if event_id is not None:
@@ -66,13 +68,17 @@ def judging_progress(connection: Connection, *, now: datetime, event_id: str | N
         traces = traces.where(_arrival.c.event_id == event_id)
         open_runs = open_runs.where(_run.c.event_id == event_id)
     counts = dict.fromkeys(("done", "not_evaluable", "leased", "due", "paused"), 0)
-    for state, judge, number in connection.execute(query):
+    reasons: Counter[str] = Counter()
+    for state, judge, reason, number in connection.execute(query):
         standing = "paused" if state == JudgementState.DUE and judge in pauses else str(state)
         if standing in counts:
             counts[standing] += number
+        if state == JudgementState.NOT_EVALUABLE:
+            reasons[str(reason)] += number
     return Progress(
         **counts,
         traces=connection.execute(traces).scalar_one(),
         open_runs=connection.execute(open_runs).scalar_one(),
+        reasons=dict(reasons),
         resumes_at=min(pauses.values(), default=None),
     )

@@ -98,6 +98,20 @@ def test_captured_content_stays_off_the_page_and_names_are_escaped(
     assert "<img" not in text
 
 
+def test_names_that_would_turn_the_text_around_are_shown_as_they_are_spelt(
+    browser: TestClient, deployment: Deployment, app_of_the_product: Actor
+) -> None:
+    hostile = "\x1b[31m\x9b\u202e<script>alert(1)</script>\"'{{ 7 * 7 }}"
+    report(deployment, browser, app_of_the_product, event_id=hostile, workflow=hostile)
+    deployment.database.transact(
+        lambda connection: record_failure(connection, stage="judge", kind="k", subject=hostile, detail=hostile)
+    )
+    text = browser.get("/").text
+    assert_well_made(text)
+    assert not re.search("[\x1b\x9b\u202e]|<script|49", text)
+    assert text.count(r"\x1b[31m\x9b\u202e&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;{{ 7 * 7 }}") == 5
+
+
 def test_what_stands_in_the_way_is_said(
     browser: TestClient, deployment: Deployment, app_of_the_product: Actor
 ) -> None:
