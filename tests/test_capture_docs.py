@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from evaluator.api.app import create_app
-from evaluator.api.intake import READING_SECONDS
+from evaluator.api.request_json import READING_SECONDS
 from evaluator.capture import redaction
 from evaluator.capture.attribute_names import RESOURCE_KEPT, Part, part_of
 from evaluator.capture.dialects import input_of, output_of

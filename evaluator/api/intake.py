@@ -32,11 +32,10 @@ from evaluator.errors import AdjudgeError, Overloaded
 from evaluator.model.api_key import Scope
 
 PROTOBUF = "application/x-protobuf"
+PROTOBUFS = (PROTOBUF, "application/protobuf")
 JSON = "application/json"
 STORING_THREADS = min(8, 2 * (os.cpu_count() or 1))
 """Few: decoding holds the interpreter and SQLite takes one writer, so more would only wait for each other."""
-READING_SECONDS = 60.0
-"""A body that has not arrived by then gives its place to another."""
 
 _MEGABYTE = 1_000_000
 _GRPC_CODE = {
@@ -89,14 +88,11 @@ class Intake:
             raise Overloaded
         self._in_flight += 1
         try:
-            async with asyncio.timeout(READING_SECONDS):
-                body = await read_limited(request, self._max_body)
+            body = await read_limited(request, self._max_body)
             encoding = request.headers.get("content-encoding")
             return await asyncio.get_running_loop().run_in_executor(
                 self._threads, self._decode_and_store, body, encoding, content_type, store
             )
-        except TimeoutError:
-            raise Overloaded(f"The body did not arrive within {READING_SECONDS:.0f} s.") from None
         finally:
             self._in_flight -= 1
 
@@ -118,17 +114,17 @@ class Intake:
         return Refusal(batch.rejected, batch.rejection)
 
     def _answer_error(self, error: Exception, content_type: str) -> Response:
-        """A google.rpc.Status in the request's own content type."""
+        """A google.rpc.Status: protobuf to who sends protobuf, else JSON."""
         expected = as_adjudge_error(error)
         if expected is None:
             request_id = note_unexpected(self.deployment, error)
             expected = AdjudgeError(f"Nothing was stored: an unexpected failure, request {request_id}.")
         status = status_of(expected)
         code, message = _GRPC_CODE.get(status, _INTERNAL), str(expected)
-        if _is_json(content_type):
-            body, media = orjson.dumps({"code": code, "message": message}), JSON
-        else:
+        if _media_of(content_type) in PROTOBUFS:
             body, media = Status(code=code, message=message).SerializeToString(), PROTOBUF
+        else:  # who sends neither is rather a person at a command line than an exporter
+            body, media = orjson.dumps({"code": code, "message": message}), JSON
         return Response(body, status, headers_of(expected), media)
 
     def close(self) -> None:
@@ -140,7 +136,11 @@ Answer = Callable[[Refusal, str], Response]
 
 
 def _is_json(content_type: str) -> bool:
-    return content_type.partition(";")[0].strip().lower() == JSON
+    return _media_of(content_type) == JSON
+
+
+def _media_of(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _answer_traces(refused: Refusal, content_type: str) -> Response:

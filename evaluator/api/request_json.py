@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -11,20 +12,33 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.datastructures import Headers
 
-from evaluator.errors import BadInput, Malformed, TooLarge, Unsupported
+from evaluator.errors import BadInput, Malformed, Overloaded, TooLarge, Unsupported
 from evaluator.rubric_problems import listed, nearest, quoted
 
 MOST_TOLD = 20
 """Problems named in one answer."""
+READING_SECONDS = 60.0
+"""A body that has not arrived by then gives its place to another."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 async def read_limited(request: Request, max_bytes: int) -> bytes:
-    """The request's body as sent; raises TooLarge by its stated length before reading, and while reading."""
+    """The request's body as sent.
+
+    Raises TooLarge by its stated length before reading, and while reading; Overloaded where it does not arrive in time.
+    """
     stated = request.headers.get("content-length", "")
     if stated.isdigit() and int(stated) > max_bytes:
         raise _too_large(max_bytes)
+    try:
+        async with asyncio.timeout(READING_SECONDS):
+            return await _read(request, max_bytes)
+    except TimeoutError:
+        raise Overloaded(f"The body did not arrive within {READING_SECONDS:.0f} s.") from None
+
+
+async def _read(request: Request, max_bytes: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     async for piece in request.stream():

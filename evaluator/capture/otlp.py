@@ -22,6 +22,7 @@ from evaluator.capture.plain_otlp import LONGEST_NAME, Attributes, LogBlocks, Me
 from evaluator.capture.redaction import Redactor
 from evaluator.capture.span_intake import bounded_id, redact_span, take_in
 from evaluator.errors import Malformed, Misconfigured, TooLarge, Unsupported
+from evaluator.rubric_problems import quoted
 from evaluator.store.packing import pack_json, pack_message
 
 _GZIP_WINDOW = 31
@@ -85,7 +86,7 @@ def read_body(body: bytes, encoding: str | None, max_bytes: int, max_decompresse
     if coding in ("gzip", "x-gzip"):
         return _gunzipped(body, max_decompressed)
     if coding not in ("identity", ""):
-        raise Unsupported("The content encoding is neither gzip nor identity.")
+        raise Unsupported(f"The content encoding {quoted(coding)} is not read here.", hint="Send gzip or none.")
     if len(body) > max_decompressed:
         raise TooLarge(f"The body has {len(body)} bytes; at most {max_decompressed} are read.")
     return body
@@ -137,7 +138,10 @@ def _reader(
         return protobuf
     if media == "application/json":
         return json
-    raise Unsupported("The content type is neither application/x-protobuf nor application/json.")
+    raise Unsupported(
+        f"The content type {quoted(media)} is not read here.",
+        hint="Send application/x-protobuf or application/json.",
+    )
 
 
 def _gunzipped(body: bytes, limit: int) -> bytes:

@@ -30,7 +30,7 @@ _KINDS = {
     for number, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
 }
 _STATUS_CODES = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
-_UNREADABLE = (TypeError, ValueError, AttributeError, KeyError)
+_UNREADABLE = (TypeError, ValueError, AttributeError, KeyError, OverflowError)
 
 
 def message_blocks(data: bytes) -> MessageBlocks:
@@ -73,7 +73,7 @@ def _scopes(data: bytes, outer: str, inner: str, items: str) -> Iterator[tuple[A
     try:
         request = json_value(data)
     except ValueError as error:
-        raise Malformed("The body is not JSON.") from error
+        raise Malformed(f"The body is not JSON{_place_of(error)}.") from error
     for block in _list(request, outer, "the request"):
         try:
             resource = _attributes((block.get("resource") or {}).get("attributes"))
@@ -83,6 +83,13 @@ def _scopes(data: bytes, outer: str, inner: str, items: str) -> Iterator[tuple[A
             found = _list(scoped, items, inner)
             scope = scoped.get("scope")
             yield resource, str(scope.get("name", "")) if isinstance(scope, dict) else "", found
+
+
+def _place_of(error: ValueError) -> str:
+    """Where JSON breaks off; nothing of what stands there."""
+    if not isinstance(error, json.JSONDecodeError):
+        return ""
+    return f": {error.msg} at line {error.lineno}, column {error.colno}"
 
 
 def _list(holder: Any, name: str, where: str) -> list[Any]:

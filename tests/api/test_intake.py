@@ -96,7 +96,10 @@ def test_a_broken_json_body_is_told_in_json(api: TestClient, app_of_the_product:
 
 def test_another_content_type_is_415(api: TestClient, app_of_the_product: Actor) -> None:
     headers = {"content-type": "text/plain", **app_of_the_product.headers}
-    assert api.post("/v1/traces", content=b"hello", headers=headers).status_code == 415
+    answer = api.post("/v1/traces", content=b"hello", headers=headers)
+    assert answer.status_code == 415
+    assert "'text/plain'" in answer.json()["message"]
+    assert "Send application/x-protobuf or application/json." in answer.json()["message"]
 
 
 def test_no_key_is_401_and_the_wrong_scope_is_403(api: TestClient, resolver: Actor) -> None:

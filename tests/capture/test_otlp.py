@@ -469,3 +469,15 @@ class TestLogs:
         )
         first, second, third = (row["digest"] for row in batch.logs)
         assert first == second != third
+
+
+def test_a_number_beyond_any_double_spoils_its_span_only() -> None:
+    def span(number: int, value: str) -> str:
+        return (
+            f'{{"traceId": "{number:032x}", "spanId": "{number:016x}", "name": "\\ud800", "attributes": {value}}}'
+        )
+
+    huge = f'[{{"key": "a", "value": {{"doubleValue": {"9" * 400}}}}}]'
+    data = f'{{"resourceSpans": [{{"scopeSpans": [{{"spans": [{span(1, huge)}, {span(2, "[]")}]}}]}}]}}'
+    batch = decode_traces(data.encode(), "application/json", Redactor(""), Limits())
+    assert (len(batch.chunks), batch.rejected) == (1, 1)
