@@ -15,6 +15,9 @@ from evaluator.model.api_key import Scope
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 """Any other Host means a name that somebody else may point at this machine."""
 
+PROXY_HEADERS = {"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"}
+"""And all that begin with x-forwarded-."""
+
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -41,7 +44,9 @@ def is_local(request: Request) -> bool:
     """Whether the request comes from this machine, by its own name, and not through a proxy."""
     if request.client is None or not _is_loopback(request.client.host):
         return False
-    if any(name == "forwarded" or name.startswith("x-forwarded-") or name == "via" for name in request.headers):
+    if any(name in PROXY_HEADERS or name.startswith("x-forwarded-") for name in request.headers):
+        return False
+    if request.scope["http_version"] == "1.0":  # no browser's; a proxy that is not told otherwise speaks it
         return False
     return host_name(request.headers.get("host", "")) in LOCAL_NAMES
 
