@@ -11,6 +11,7 @@ from secrets import token_hex
 from sqlalchemy import Connection, and_, bindparam, func, select, update
 
 from evaluator.dispatch import ProviderLoad
+from evaluator.model.columns import utc_now
 from evaluator.model.judgement import Judgement, JudgementState, NotEvaluable
 from evaluator.model.sample import Sample
 from evaluator.model.verdict import Verdict
@@ -433,11 +434,17 @@ def pause_judge(
 
 
 def resume_judges(connection: Connection, judges: Collection[str] | None = None) -> int:
-    """Lift pauses (all, or of these judges); how many there were."""
-    statement = _pause.delete()
+    """Lift pauses (all, or of these judges); how many there were. What waited for their end is due at once."""
+    paused = select(_pause.c.judge)
     if judges is not None:
-        statement = statement.where(_pause.c.judge.in_(judges))
-    return connection.execute(statement).rowcount
+        paused = paused.where(_pause.c.judge.in_(judges))
+    lifted = list(connection.execute(paused).scalars())
+    connection.execute(
+        update(_judgement)
+        .where(_judgement.c.state == JudgementState.DUE, _judgement.c.judge.in_(lifted))
+        .values(due_at=utc_now())
+    )
+    return connection.execute(_pause.delete().where(_pause.c.judge.in_(lifted))).rowcount
 
 
 def retry_not_evaluable(connection: Connection, reasons: Collection[NotEvaluable], now: datetime) -> int:
