@@ -270,7 +270,9 @@ def classify(error: BaseException | str, *, model: str = "", api_base: str | Non
     row = _row_for(message, names, status)
     where = f" at {_address(api_base)}" if api_base else ""
     told = next((wait for each in causes if (wait := _retry_after(each)) is not None), None)
-    facts = [type(error).__name__, *([] if status is None else [f"status {status}"])]
+    known_by = next((kind for each in causes if (kind := _class_in(row.classes, each))), type(error).__name__)
+    # what the status of an error that is known by its cause adds may be an invention of the client library's
+    facts = [known_by, *([f"status {status}"] if status in row.statuses or (not row.classes and status) else [])]
     return _advice(
         row,
         model=(model or str(getattr(error, "model", "") or "The judge")) + where,
@@ -324,6 +326,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(current))
         yield current
         current = current.__cause__ or current.__context__
+
+
+def _class_in(classes: frozenset[str], error: BaseException) -> str | None:
+    """The error's own class name, where the class or a base is among these."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    return names[0] if classes.intersection(names) else None
 
 
 def _status(error: BaseException) -> int | None:
