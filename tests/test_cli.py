@@ -15,6 +15,8 @@ from evaluator.cli import run, settings_lines
 from evaluator.deployment import Deployment
 from evaluator.settings import Settings
 from evaluator.store.api_keys import audit_trail, find_key, hash_of
+from evaluator.store.database import Connection
+from evaluator.store.operations import record_failure
 from tests.world import CHECKED_RUBRIC, add_rubric, reported_run
 
 Printed = pytest.CaptureFixture[str]
@@ -182,3 +184,39 @@ def test_a_database_out_of_reach_is_no_traceback(monkeypatch: pytest.MonkeyPatch
     told = capsys.readouterr().err
     assert told.startswith("Error: The database is out of reach")
     assert "Traceback" not in told
+
+
+HOSTILE = "\x1b[31m\x9b2J[red]a[/red][/]\u202e\r\nb\\"
+INERT = r"\x1b[31m\x9b2J[red]a[/red][/]\u202e\r\nb" + "\\"
+
+
+def test_names_from_elsewhere_are_printed_and_not_obeyed(
+    deployment: Deployment, tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluator.console.out._width", 400)
+
+    def fail(connection: Connection) -> None:
+        record_failure(connection, stage="judge", kind=HOSTILE, subject=HOSTILE, detail=HOSTILE)
+
+    def told() -> str:
+        printed = capsys.readouterr()
+        assert not re.search("[\x1b\x9b\u202e\r]", printed.out + printed.err)
+        return printed.out + printed.err
+
+    deployment.database.transact(fail)
+    assert run(["import", jsonl(tmp_path, reported_run(event_id=HOSTILE, workflow=HOSTILE), {HOSTILE: 1})]) == 1
+    assert "line 2" in told()
+    assert run(["keys", "create", "--name", HOSTILE, "--scope", "read"]) == 0
+    told()
+    for command in (["outcomes"], ["keys", "list"], ["status"], ["judge", "--event", "no" + HOSTILE]):
+        run(command)
+        assert INERT in told(), command
+
+
+def test_a_rubric_problem_is_printed_and_not_obeyed(tmp_path: Path, capsys: Printed) -> None:
+    file = tmp_path / "one.yaml"
+    file.write_text('id: one\n"\\e]0;title\\a": 1\n')
+    assert run(["rubrics", "lint", str(file)]) == 1
+    told = capsys.readouterr().out
+    assert r"\x1b]0;title\x07: there is no such key" in told
+    assert "\x1b" not in told
