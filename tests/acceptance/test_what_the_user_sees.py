@@ -93,7 +93,7 @@ def product(settings: Settings, printed: Printed, patch: pytest.MonkeyPatch, **c
     settings = Settings.model_validate({**settings.model_dump(), **changes})
     for name in ("data_dir", "database_url", "rubrics_dir", *changes):
         patch.setenv(f"ADJUDGE_{name.upper()}", str(getattr(settings, name)))
-    patch.setenv("COLUMNS", "400")
+    patch.setattr("evaluator.console.out._width", 400)
     deployment = Deployment(settings)
     whose = {"base_url": "http://localhost:8700", "client": ("127.0.0.1", 50000)}
     with TestClient(build_app(deployment), **whose) as client:  # type: ignore[arg-type]  # a dict of mixed types
