@@ -44,7 +44,7 @@ class Deployment:
         """32 bytes that only this deployment knows; made at first need and kept in the data folder."""
         path = self.settings.data_dir / "secret"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not path.exists():
                 fresh = path.with_suffix(f".{secrets.token_hex(4)}")
                 fresh.touch(mode=0o600)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from evaluator.deployment import Deployment
@@ -24,3 +26,9 @@ def test_the_secret_is_made_once_and_only_its_owner_reads_it(deployment: Deploym
 def test_a_judge_that_is_half_set_is_refused_at_the_start(settings: Settings) -> None:
     with pytest.raises(Misconfigured, match="ADJUDGE_JUDGE_MODEL"):
         Deployment(settings.model_copy(update={"judge_api_base": "http://127.0.0.1:9/v1"}))
+
+
+def test_a_new_data_folder_is_for_its_owner_only(tmp_path: Path) -> None:
+    deployment = Deployment(Settings(data_dir=tmp_path / "new", database_url="")).migrate()
+    assert deployment.settings.data_dir.stat().st_mode & 0o077 == 0, "it holds what was captured"
+    deployment.close()

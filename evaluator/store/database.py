@@ -162,7 +162,7 @@ def open_engine(url: str, *, pool_size: int = 20, driver_begins: bool = False) -
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Misconfigured(
             f"The data folder {folder} cannot be made: {error.strerror}.", hint="Set ADJUDGE_DATA_DIR to another."
