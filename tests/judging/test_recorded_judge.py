@@ -91,7 +91,9 @@ def test_a_reply_that_hits_the_limit_is_cut_off(from_cassette: JudgedFromCassett
     assert result.not_evaluable is NotEvaluable.CUT_OFF
 
 
-def test_the_slot_is_readied_with_the_instructions_alone_before_each_call(from_cassette: JudgedFromCassette) -> None:
+def test_the_slot_is_readied_with_the_instructions_alone_before_each_call(
+    from_cassette: JudgedFromCassette,
+) -> None:
     _, cassette = from_cassette("a_good_answer", WORKS["a_good_answer"])
     ready, asked = (json.loads(request.body) for request in cassette.requests)
     assert ready["messages"][0] == asked["messages"][0]
