@@ -15,7 +15,9 @@ import typer
 from evaluator.errors import AdjudgeError, Misconfigured
 from evaluator.model.api_key import Scope
 from evaluator.model.judgement import NotEvaluable
+from evaluator.rubric_commands.rubric_group import rubrics_app
 from evaluator.settings import Settings, load_settings, shown
+from evaluator.terminal import actor, opened
 
 if TYPE_CHECKING:
     from evaluator.deployment import Deployment
@@ -29,7 +31,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 keys_app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
-rubrics_app = typer.Typer(no_args_is_help=True, help="Check rubric files.")
 models_app = typer.Typer(no_args_is_help=True, help="The small local judge's weights.")
 app.add_typer(keys_app, name="keys")
 app.add_typer(rubrics_app, name="rubrics")
@@ -68,18 +69,6 @@ def _database_away(error: Exception) -> AdjudgeError | None:
     return Misconfigured(
         "The database is out of reach or too busy.", hint="Check ADJUDGE_DATABASE_URL, and that its server runs."
     )
-
-
-@contextmanager
-def opened(settings: Settings | None = None) -> Iterator[Deployment]:
-    """A deployment at this release's schema, closed at the end."""
-    from evaluator.deployment import Deployment
-
-    deployment = Deployment(settings or load_settings())
-    try:
-        yield deployment.migrate()
-    finally:
-        deployment.close()
 
 
 @app.command()
@@ -131,7 +120,7 @@ def judge(
     from evaluator.wording import counts
 
     with opened() as deployment:
-        for line in give_orders(deployment, actor=_actor(), event_id=event, again=again or [], resume=resume):
+        for line in give_orders(deployment, actor=actor(), event_id=event, again=again or [], resume=resume):
             err.print(plain(line), highlight=False, soft_wrap=True)
         with judging_here(deployment):
             seen = JudgingView(deployment, event_id=event).follow()
@@ -236,7 +225,7 @@ def create_key(
 
     with opened() as deployment:
         key, stored = deployment.database.transact(
-            lambda connection: issue_key(connection, name=name, scopes=set(scope), actor=_actor())
+            lambda connection: issue_key(connection, name=name, scopes=set(scope), actor=actor())
         )
     typer.echo(key)
     if not quiet:
@@ -278,7 +267,7 @@ def revoke_a_key(hint: Annotated[str, typer.Argument(help="How the key begins, a
     def act(connection: Connection) -> int:
         revoked = revoke_key(connection, begins, utc_now())
         if revoked:
-            audit(connection, actor=_actor(), act="revoke_key", subject=begins)
+            audit(connection, actor=actor(), act="revoke_key", subject=begins)
         return revoked
 
     with opened() as deployment:
@@ -287,39 +276,6 @@ def revoke_a_key(hint: Annotated[str, typer.Argument(help="How the key begins, a
                 f"No active key begins with {begins!r}.", hint="`adjudge keys list` shows how each begins."
             )
     typer.echo(f"Revoked {begins}….", err=True)
-
-
-def _actor() -> str:
-    """Who runs the command, as the audit log keeps it."""
-    import getpass
-
-    try:
-        return f"{getpass.getuser()} (command line)"
-    except (KeyError, OSError):
-        return f"uid {os.getuid()} (command line)"
-
-
-@rubrics_app.command("lint")
-def lint(
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(help="Files or folders; - for standard input; left out: the rubrics folder."),
-    ] = None,
-    form: Annotated[str, typer.Option("--format", help="text, json or github.")] = "text",
-) -> None:
-    """Check rubric files; every problem with file, line and column."""
-    from evaluator.rubric_lint import FORMATS, lint_paths
-
-    if form not in FORMATS:
-        raise typer.BadParameter(f"{form!r} is none of {', '.join(FORMATS)}.", param_hint="--format")
-    checked, problems = lint_paths(paths or [str(load_settings().rubrics_dir)])
-    told = FORMATS[form](problems)
-    if told:
-        typer.echo(told)
-    if problems:
-        raise typer.Exit(1)
-    if form == "text":
-        typer.echo(f"{checked} rubric{'' if checked == 1 else 's'}, no problems.", err=True)
 
 
 @models_app.command("pull")

@@ -76,7 +76,7 @@ def enrol_events(
         for rubric in rubrics:
             _enrol_event(change, rubric, pinned, facts, history, deployment.settings, now, requested=requested)
     for rubric in change.versions.values():
-        store_version(connection, rubric, deployment.shelf.source_of(rubric.version))
+        store_version(connection, rubric, deployment.shelf.source_of(rubric.version), now)
     queue.store_samples(connection, change.samples)
     queue.supersede(connection, change.supersede, now)
     queue.add_judgements(connection, change.add)
@@ -191,7 +191,7 @@ def judgements_for(
             created_at=now,
         )
         for place, spec in enumerate(rubric.judges)
-        for repeat in range(spec.samples)
+        for repeat in range(spec.repeats)
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ __all__ = [
     "RubricFolder",
     "RubricProblem",
     "RubricProblems",
+    "judged_hash",
     "read_folder",
+    "read_loaded",
     "read_rubric",
     "version_of",
 ]
@@ -52,6 +55,12 @@ def read_rubric(text: str, *, name: str = "<text>") -> Rubric:
     Raises RubricProblems with everything that is wrong with it; `name` stands in them as the file's.
     """
     return _read(text, name)[0]
+
+
+def read_loaded(path: Path) -> LoadedRubric:
+    """The rubric of one file with its text; raises RubricProblems, for a file that cannot be read as well."""
+    source = _text_of(path)
+    return LoadedRubric(_read(source, str(path))[0], source, path)
 
 
 def _read(text: str, name: str) -> tuple[Rubric, Node]:
@@ -89,6 +98,38 @@ def version_of(rubric: Rubric) -> str:
     Comments, order of keys, spacing and the spelling of a number do not count; each word does.
     """
     return sha256(canonical_json(_meaning(rubric.model_dump(exclude={"version"})))).hexdigest()[:16]
+
+
+_JUDGED = ("title", "content", "criteria", "verdict")
+"""The parts of a rubric that a verdict on a run depends on, besides its judge."""
+
+
+class _OfVersion:
+    """A rubric that is told apart by its version alone, so that what follows from it is worked out once."""
+
+    __slots__ = ("rubric",)
+
+    def __init__(self, rubric: Rubric) -> None:
+        self.rubric = rubric
+
+    def __hash__(self) -> int:
+        return hash(self.rubric.version)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _OfVersion) and self.rubric.version == other.rubric.version
+
+
+def judged_hash(rubric: Rubric) -> str:
+    """16 hex digits over what a verdict depends on: what is asked, shown, checked and how it is scored.
+
+    Two versions with an equal hash give verdicts that mean the same, whatever they sample, cost or decide.
+    """
+    return _judged_hash(_OfVersion(rubric)) if rubric.version else _judged_hash.__wrapped__(_OfVersion(rubric))
+
+
+@lru_cache(maxsize=1024)
+def _judged_hash(of: _OfVersion) -> str:
+    return sha256(canonical_json(_meaning(of.rubric.model_dump(include=set(_JUDGED))))).hexdigest()[:16]
 
 
 def _meaning(value: Any) -> Any:

@@ -33,6 +33,12 @@ class RubricShelf:
         return tuple(one.rubric for one in self._loaded)
 
     @property
+    def loaded(self) -> tuple[LoadedRubric, ...]:
+        """Every rubric in force with its text and file."""
+        self._refresh()
+        return self._loaded
+
+    @property
     def problems(self) -> tuple[RubricProblem, ...]:
         """What is wrong with files of the folder."""
         self._refresh()

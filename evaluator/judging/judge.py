@@ -32,6 +32,7 @@ from evaluator.model.judgement import NotEvaluable
 from evaluator.model.rubric import Criterion, JudgeSpec, Rubric
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict, VerdictLabel
 from evaluator.precheck import PRECHECK_VERSION, precheck
+from evaluator.rubric_files import judged_hash
 
 __all__ = [
     "Endpoint",
@@ -84,11 +85,15 @@ class JudgeResult:
     latency_ms: float = 0.0
 
 
-async def judge(work: JudgeWork, endpoint: Endpoint, *, secret: bytes) -> JudgeResult:
+Caller = Callable[[LlmCall], Awaitable[LlmReply]]
+
+
+async def judge(work: JudgeWork, endpoint: Endpoint, *, secret: bytes, caller: Caller | None = None) -> JudgeResult:
     """Judge content under a rubric with one call, and one more where the reply cannot be read.
 
     Code checks and the pre-check answer what they can; without an open question no call is made. secret makes
-    the data's delimiter unforeseeable. Failures come back as advice or reason, never as a score.
+    the data's delimiter unforeseeable. Failures come back as advice or reason, never as a score. `caller` stands
+    in for the call itself, to record or replay it.
     """
     if not _says_something(work.content):
         return JudgeResult(not_evaluable=NotEvaluable.NO_CONTENT, detail="Every part of the content is empty.")
@@ -102,8 +107,9 @@ async def judge(work: JudgeWork, endpoint: Endpoint, *, secret: bytes) -> JudgeR
         max_content_chars=work.spec.max_content_chars,
         delimiter=delimiter_for(work.content, secret),
     )
-    caller = local_slot().complete if endpoint.local else complete
-    asked = await _ask(caller, _call(work, endpoint, prompt, prepared.asked), prepared.asked)
+    asked = await _ask(
+        caller or caller_for(endpoint), _call(work, endpoint, prompt, prepared.asked), prepared.asked
+    )
     if asked.advice is not None:
         return _ended(asked.advice, asked.replies)
     answers = check_evidence(asked.answers, prompt.texts, prompt.instructions)
@@ -111,17 +117,24 @@ async def judge(work: JudgeWork, endpoint: Endpoint, *, secret: bytes) -> JudgeR
     return _scored(work, replace(prepared, flags=(*prepared.flags, *flags)), answers, asked.replies)
 
 
+def caller_for(endpoint: Endpoint) -> Caller:
+    """How the endpoint's model is called."""
+    return local_slot().complete if endpoint.local else complete
+
+
 def fingerprint(rubric: Rubric, spec: JudgeSpec, model: str) -> str:
     """16 hex digits over all that a judge's answer depends on besides content; model is the endpoint's label.
 
-    Statistics never pool across fingerprints.
+    Of the rubric that is what is asked, shown, checked and scored: another sampling rate, budget or outcome is
+    another version, whose verdicts mean the same. Statistics never pool across fingerprints.
     """
-    return _fingerprint(rubric.version, model, temperature_of(spec), spec.max_tokens, spec.max_content_chars)
+    asked = judged_hash(rubric)
+    return _fingerprint(asked, model, temperature_of(spec), spec.max_tokens, spec.max_content_chars)
 
 
 def temperature_of(spec: JudgeSpec) -> float:
     """The temperature a judge is called with."""
-    return REPEAT_TEMPERATURE if spec.samples > 1 and spec.temperature == 0 else spec.temperature
+    return REPEAT_TEMPERATURE if spec.repeats > 1 and spec.temperature == 0 else spec.temperature
 
 
 @lru_cache(maxsize=1024)
@@ -208,9 +221,7 @@ def _call(work: JudgeWork, endpoint: Endpoint, prompt: Prompt, criteria: tuple[C
     )
 
 
-async def _ask(
-    caller: Callable[[LlmCall], Awaitable[LlmReply]], call: LlmCall, criteria: tuple[Criterion, ...]
-) -> _Asked:
+async def _ask(caller: Caller, call: LlmCall, criteria: tuple[Criterion, ...]) -> _Asked:
     replies: list[LlmReply] = []
     ending = "unparsable"
     for _ in range(2):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -13,8 +13,9 @@ from evaluator.judging.shown import clean, show
 from evaluator.model.columns import canonical_json
 from evaluator.model.rubric import Criterion, Rubric
 from evaluator.model.verdict import CriterionLabel
+from evaluator.placeholders import filled
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 """Part of every fingerprint; raise it with any change to the words below or to how content is shown."""
 
 BINARY = (CriterionLabel.PASS.value, CriterionLabel.FAIL.value)
@@ -76,7 +77,7 @@ def build_messages(
     system = _TASK.format(
         title=rubric.title,
         answer=answer,
-        criteria="\n".join(map(_line, criteria)),
+        criteria="\n".join(_line(each, content) for each in criteria),
         quotes=ASKED_QUOTES,
         shape=_SHAPE.format(criteria[0].id) + (", …" if len(criteria) > 1 else ""),
     )
@@ -84,7 +85,7 @@ def build_messages(
         messages=({"role": "system", "content": system}, {"role": "user", "content": user}),
         content_cut=shown.cut,
         texts=shown.texts,
-        instructions=tuple(_words(criteria)),
+        instructions=tuple(_words(criteria, content)),
     )
 
 
@@ -119,16 +120,21 @@ def allowed_words(criterion: Criterion) -> tuple[str, ...]:
     return (*own, *ABSTAIN)
 
 
-def _line(criterion: Criterion) -> str:
+def question_of(criterion: Criterion, names: Collection[str]) -> str:
+    """A criterion's question as the judge reads it and as people have to; names are those of the content."""
+    return filled(criterion.ask or "", names)
+
+
+def _line(criterion: Criterion, names: Collection[str]) -> str:
     if criterion.scale:
         words = ", ".join(f"{level} = {anchor}" for level, anchor in sorted(criterion.scale.items()))
     else:
         words = " | ".join(BINARY)
-    return f"- {criterion.id}: {criterion.ask} ({words})"
+    return f"- {criterion.id}: {question_of(criterion, names)} ({words})"
 
 
-def _words(criteria: Sequence[Criterion]) -> list[str]:
-    return [text for each in criteria for text in (each.ask or "", *(each.scale or {}).values()) if text]
+def _words(criteria: Sequence[Criterion], names: Collection[str]) -> list[str]:
+    return [text for each in criteria for text in (question_of(each, names), *(each.scale or {}).values()) if text]
 
 
 def _without(data: str, mark: str) -> str:

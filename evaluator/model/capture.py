@@ -43,6 +43,8 @@ class Capture(BaseModel):
     output: Passage = Passage()
     retrieval: Passage = Passage()
     """Its value is a list of retrieved texts or documents."""
+    tools: Passage = Passage()
+    """Its value is a list of tool calls in time order, each with name, arguments, result and, where it failed, error."""
     redactions: dict[str, int] = {}
     """How many stretches of text were replaced, by kind."""
 

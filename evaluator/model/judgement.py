@@ -59,6 +59,8 @@ class Judgement(SQLModel):
     """What limits are counted by: the model name's part before the first slash."""
     repeat: int = 0
     content_hash: str
+    escalated: bool = False
+    """Asked of the stronger judge, because of what the rubric's own judges said."""
     state: JudgementState = Field(default=JudgementState.DUE, sa_type=String)
     reason: NotEvaluable | None = Field(default=None, sa_type=String)
     detail: str | None = None

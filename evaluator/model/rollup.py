@@ -54,4 +54,6 @@ class Rollup(RollupVerdict):
     fingerprints: list[str] = Field(default_factory=list, sa_type=Json)
     probability: float | None = None
     """Inclusion probability of the event under the rubric; None where runs differ in it."""
+    review_reasons: list[str] = Field(default_factory=list, sa_type=Json)
+    """Why the rubric's review policy wants a person to look, such as critical_fail or audit; empty: it does not."""
     decided_at: datetime = Field(default_factory=utc_now, sa_type=UtcTime)

@@ -65,8 +65,12 @@ class Criterion(_Part):
     """One thing a judge is asked, or that code checks."""
 
     id: Identifier = Field(description="Short name, unique in the rubric.")
-    ask: str | None = Field(default=None, min_length=3, description="The question, as judges and people read it.")
-    check: CheckName | None = Field(default=None, description="A code check instead of a question: no LLM.")
+    ask: str | None = Field(
+        default=None,
+        min_length=3,
+        description="The question, as judges and people read it; {name} stands for the content of that name.",
+    )
+    check: str | None = Field(default=None, description="A code check instead of a question: no LLM.")
     of: str = Field(default="answer", description="Name of the content a check looks at.")
     value: Any = Field(
         default=None, description="What a check compares with: a pattern, a length, a schema, a text."
@@ -90,8 +94,9 @@ class Thresholds(_Part):
 
 class JudgeSpec(_Part):
     model: str = Field(min_length=1, description="A litellm model name, or `default` for the server's judge.")
-    samples: Annotated[int, Field(ge=1, le=20)] = Field(
-        default=1, description="How often each run is judged by it."
+    samples: Annotated[int, Field(ge=1, le=20)] | None = Field(
+        default=None,
+        description="How often each run is judged by it; left out: 5 where a criterion has a scale, else 1.",
     )
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(default=0.0, description="Sampling temperature.")
     max_tokens: Annotated[int, Field(ge=64, le=16384)] = Field(
@@ -104,12 +109,17 @@ class JudgeSpec(_Part):
         default=60, description="Hard limit for one call."
     )
 
+    @property
+    def repeats(self) -> int:
+        """How often each run is judged by it; a rubric fills in what its author left out."""
+        return self.samples or 1
+
 
 EscalateWhen = Literal["unknown", "near_threshold", "critical_fail", "panel_split", "injection_suspected"]
 
 
 class Escalate(_Part):
-    """Accepted and validated now; takes effect with panels in a later release."""
+    """A stronger judge, asked once all others have judged a run; its answer then stands for theirs."""
 
     to: str = Field(min_length=1, description="The stronger judge's model.")
     when: tuple[EscalateWhen | dict[Literal["value_above"], Decimal], ...] = Field(
@@ -133,7 +143,7 @@ ReviewReason = Literal[
 
 
 class ReviewPolicy(_Part):
-    """Accepted and validated now; takes effect with the review queue in a later release."""
+    """What people look at: each rollup carries the reasons why it wants a person."""
 
     audit_rate: Share = Field(default=0.0, description="Share of events shown to people at random.")
     send: tuple[ReviewReason | dict[Literal["value_above"], Decimal], ...] = Field(
@@ -148,15 +158,23 @@ class Budget(_Part):
 
 
 class Example(BaseModel):
-    """A golden case; content goes by the names of the rubric's content mapping.
-
-    Accepted and validated now; run by `adjudge rubrics test` in a later release.
-    """
+    """A golden case, run by `adjudge rubrics test`; content goes by the names of the rubric's content mapping."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     name: str = Field(min_length=1, description="What the case shows.")
     expect: dict[str, CriterionLabel | int] = Field(description="Criterion id → the right answer.")
+
+
+class Combination(StrEnum):
+    """How several outcome rubrics of one workflow make one outcome."""
+
+    WORST = "worst"
+    BEST = "best"
+
+
+SCALE_REPEATS = 5
+"""How often a rubric with a scale is judged unless it says otherwise: 5 samples give 65–80 % of what 20 give."""
 
 
 class Rubric(_Part):
@@ -186,10 +204,29 @@ class Rubric(_Part):
     outcome: dict[VerdictLabel, OutcomeMapping] = Field(
         default_factory=dict, description="Verdict → outcome; for role outcome only."
     )
+    combine: Combination | None = Field(
+        default=None,
+        description="Where several outcome rubrics share a workflow: the worst or the best of their outcomes counts.",
+    )
     review: ReviewPolicy = Field(default=ReviewPolicy(), description="What people look at.")
     budget: Budget | None = Field(default=None, description="Most that judging under this rubric may cost.")
     examples: tuple[Example, ...] = Field(default=(), description="Golden cases with the right answers.")
     version: str = Field(default="", description="Set by the loader: hash of the rubric's meaning.")
+
+    def model_post_init(self, _context: Any, /) -> None:
+        """Fill in how often each judge is asked, which depends on the criteria."""
+        repeats = SCALE_REPEATS if any(each.scale for each in self.criteria) else 1
+        filled = tuple(
+            spec if spec.samples else spec.model_copy(update={"samples": repeats}) for spec in self.judges
+        )
+        object.__setattr__(self, "judges", filled)
+
+    @property
+    def stronger_judge(self) -> JudgeSpec | None:
+        """Who is asked on escalation: as the first judge is, once, with the stronger model."""
+        if self.escalate is None:
+            return None
+        return self.judges[0].model_copy(update={"model": self.escalate.to, "samples": 1})
 
     def mapping_for(self, verdict: VerdictLabel) -> OutcomeMapping | None:
         """The outcome a verdict of this rubric stands for, or None where it says nothing.
@@ -218,4 +255,6 @@ class RubricVersion(SQLModel):
     """The rubric as JSON."""
     source: str = ""
     """The YAML text as read."""
+    in_force_since: Any = Column(default=None, sa_type=UtcTime, nullable=True)
+    """When it first judged runs for their outcome or quality; None while it was only tried on stored runs."""
     first_used_at: Any = Column(default_factory=utc_now, sa_type=UtcTime)

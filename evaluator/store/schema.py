@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from evaluator.errors import Misconfigured
 from evaluator.store.database import Database
 
-HEAD = "0001"
+HEAD = "0002"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import Index, text
 from sqlmodel import BigInteger, Field, LargeBinary, SQLModel
 
 from evaluator.model.api_key import ApiKey, AuditEntry
+from evaluator.model.backtest import Backtest, BacktestVerdict
 from evaluator.model.event import Event
 from evaluator.model.judgement import Judgement
 from evaluator.model.operation import Failure, JudgePause, Spend, WorkerBeat
@@ -66,6 +67,15 @@ class ArrivalRow(Arrival, table=True):
 
 class RubricVersionRow(RubricVersion, table=True):
     __tablename__ = "rubric_version"
+
+
+class BacktestRow(Backtest, table=True):
+    __tablename__ = "backtest"
+
+
+class BacktestVerdictRow(BacktestVerdict, table=True):
+    __tablename__ = "backtest_verdict"
+    __table_args__ = (Index("ix_backtest_verdict_cache", "content_hash", "fingerprint", "repeat"),)
 
 
 class SampleRow(Sample, table=True):

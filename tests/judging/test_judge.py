@@ -19,7 +19,7 @@ from evaluator.judging.llm import Prices, close
 from evaluator.model.capture import Fidelity
 from evaluator.model.judgement import NotEvaluable
 from evaluator.model.local_judge import LOCAL_JUDGE, LOCAL_PROVIDER
-from evaluator.model.rubric import CheckName, Criterion, JudgeSpec
+from evaluator.model.rubric import CheckName, Criterion, JudgeSpec, SampleRule, Thresholds
 from evaluator.model.verdict import CriterionLabel, VerdictLabel
 from evaluator.settings import Settings
 from tests.judging.openai_stub import Stub, Told, graded, openai_stub
@@ -209,7 +209,8 @@ def test_a_fingerprint_changes_with_whatever_the_answer_depends_on() -> None:
     variants = [
         fingerprint(SUPPORT, SPEC, "a"),
         fingerprint(SUPPORT, SPEC, "b"),
-        fingerprint(SUPPORT.model_copy(update={"version": "other"}), SPEC, "a"),
+        fingerprint(SUPPORT.model_copy(update={"version": "other", "title": "Is it kind?"}), SPEC, "a"),
+        fingerprint(SUPPORT.model_copy(update={"version": "", "verdict": Thresholds(pass_at=0.9)}), SPEC, "a"),
         fingerprint(SUPPORT, SPEC.model_copy(update={"temperature": 1.0}), "a"),
         fingerprint(SUPPORT, SPEC.model_copy(update={"samples": 2}), "a"),
         fingerprint(SUPPORT, SPEC.model_copy(update={"max_tokens": 99}), "a"),
@@ -217,6 +218,11 @@ def test_a_fingerprint_changes_with_whatever_the_answer_depends_on() -> None:
     ]
     assert len(set(variants)) == len(variants)
     assert all(len(each) == 16 for each in variants)
+
+
+def test_a_fingerprint_does_not_change_with_what_is_sampled_or_decided() -> None:
+    cheaper = SUPPORT.model_copy(update={"version": "cheaper", "sample": SampleRule(rate=0.1), "rollup": "all"})
+    assert fingerprint(cheaper, SPEC, "a") == fingerprint(SUPPORT, SPEC, "a")
 
 
 def test_a_fingerprint_does_not_change_with_the_time_allowed() -> None:

@@ -1,0 +1,12 @@
+"""The group `adjudge rubrics`: which commands it has, in the order an author comes to need them."""
+
+from __future__ import annotations
+
+import typer
+
+from evaluator.rubric_commands.lint_command import lint
+
+rubrics_app = typer.Typer(no_args_is_help=True, help="Write, check, try and compare rubrics.")
+
+for name, command in (("lint", lint),):
+    rubrics_app.command(name)(command)
