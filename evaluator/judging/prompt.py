@@ -48,11 +48,16 @@ class Prompt:
     """The two messages of a judge call."""
 
     messages: tuple[dict[str, str], ...]
-    content_cut: bool
+    cut: tuple[str, ...]
+    """Names of content that lost its middle for length."""
     texts: tuple[str, ...]
     """The texts of the run as shown, for checking quotes."""
     instructions: tuple[str, ...]
     """The rubric's own words: a quote of them is no evidence."""
+
+    @property
+    def content_cut(self) -> bool:
+        return bool(self.cut)
 
 
 def build_messages(
@@ -83,7 +88,7 @@ def build_messages(
     )
     return Prompt(
         messages=({"role": "system", "content": system}, {"role": "user", "content": user}),
-        content_cut=shown.cut,
+        cut=shown.cut,
         texts=shown.texts,
         instructions=tuple(_words(criteria, content)),
     )

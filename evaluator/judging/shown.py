@@ -39,8 +39,8 @@ class Shown:
     """One JSON object, a line per content name."""
     texts: tuple[str, ...]
     """The texts a quote may come from."""
-    cut: bool
-    """Whether something was left out for length."""
+    cut: tuple[str, ...]
+    """Names of what lost its middle for length."""
 
 
 def show(content: Mapping[str, Any], max_chars: int) -> Shown:
@@ -51,9 +51,10 @@ def show(content: Mapping[str, Any], max_chars: int) -> Shown:
     """
     values = {name: clean(value) for name, value in content.items()}
     sizes = [_size(value) for value in values.values()]
-    cut = sum(sizes) > max_chars
-    if cut:
+    cut: tuple[str, ...] = ()
+    if sum(sizes) > max_chars:
         shares = fair_shares(sizes, max_chars)
+        cut = tuple(name for name, size, share in zip(values, sizes, shares, strict=True) if size > share)
         values = {name: _fit(value, share) for (name, value), share in zip(values.items(), shares, strict=True)}
     lines = ",\n".join(f"{_json(name)}: {_json(value)}" for name, value in values.items())
     data = _ROLE_MARK.sub(lambda found: f"\\u{ord(found[0]):04x}", f"{{{lines}}}")
