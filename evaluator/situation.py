@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from evaluator.deployment import Deployment
+from evaluator.installed_checks import check_clashes
 from evaluator.judging.endpoint import DEFAULT, model_named
 from evaluator.model.judgement import NotEvaluable
 from evaluator.model.local_judge import LOCAL_JUDGE_LABEL
@@ -71,7 +72,7 @@ class Situation:
     """What `default` stands for in rubrics."""
     rubrics: tuple[RubricInForce, ...] = ()
     rubric_problems: tuple[str, ...] = ()
-    """Each as file:line:column and what is wrong there."""
+    """Each as file:line:column and what is wrong there; then checks that several packages bring along."""
     spent_today_usd: Decimal = Decimal(0)
     """On judging, this UTC day; never part of the product's cost."""
     unpriced_calls_today: int = 0
@@ -99,7 +100,7 @@ def situation_of(deployment: Deployment, now: datetime) -> Situation:
         waiting=tuple(_waiting(seen, progress, settings, now)),
         judge=judge_label(DEFAULT, settings),
         rubrics=tuple(_in_force(rubric, settings) for rubric in deployment.shelf.rubrics),
-        rubric_problems=tuple(str(problem) for problem in deployment.shelf.problems),
+        rubric_problems=(*map(str, deployment.shelf.problems), *check_clashes().values()),
         spent_today_usd=sum((day.settled_usd for day in seen.spend_today), Decimal(0)),
         unpriced_calls_today=sum(day.unpriced_calls for day in seen.spend_today),
         calls_today=sum(day.calls for day in seen.spend_today),

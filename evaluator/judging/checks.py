@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import jsonschema
 import regex
@@ -15,11 +19,18 @@ from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from evaluator.installed_checks import LOADING_SECONDS, Ended, PluginCheck, aside, check_version, load_check
 from evaluator.model.rubric import CheckName, Criterion
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict
+from evaluator.wording import visible
 
 PATTERN_SECONDS = 0.2
 """How long one pattern may take; a catastrophic one ends as unknown instead of holding up the worker."""
+PLUGIN_SECONDS = 2.0
+"""How long a package's check may take; a slower one ends as unknown, and its thread is left behind."""
+PLUGIN_RUNS_AT_ONCE = 4
+"""In one process: more would only take time from each other. As many may be left behind before a check is given up."""
+_LONGEST_REASONING = 500
 
 _URL = regex.compile(r"https?://[^\s<>\"'\]})]+", regex.IGNORECASE)
 
@@ -31,11 +42,87 @@ class _CannotCheck(Exception):
     """The check cannot be answered; the message is its note, without captured content."""
 
 
+async def run_checks(criteria: Iterable[Criterion], content: Mapping[str, Any]) -> list[CriterionVerdict]:
+    """The answers of the criteria's code checks, in their order; those of packages run aside of the event loop.
+
+    A package's check that is not installed, raises, answers with something else than the contract in
+    installed_checks says, or takes longer than PLUGIN_SECONDS comes to unknown, with a note.
+    """
+    return [
+        run_check(each, content) if each.check in set(CheckName) else await _run_plugin(each, content)
+        for each in criteria
+    ]
+
+
+async def _run_plugin(criterion: Criterion, content: Mapping[str, Any]) -> CriterionVerdict:
+    try:
+        if content.get(criterion.of) is None:
+            raise _CannotCheck(f"There is no {criterion.of} to check.")
+        async with _turn():
+            passed, reasoning = _plugin_answer(await _plugin_result(criterion, content))
+    except _CannotCheck as problem:
+        return _verdict(criterion, CriterionLabel.UNKNOWN, note=str(problem))
+    return _verdict(criterion, CriterionLabel.PASS if passed else CriterionLabel.FAIL, reasoning=reasoning)
+
+
+async def _plugin_result(criterion: Criterion, content: Mapping[str, Any]) -> Any:
+    name = criterion.check or ""
+    if check_version(name) is None:
+        raise _CannotCheck("No installed package brings this check along.")
+    left = _left_behind.setdefault(name, set())
+    left.difference_update([each for each in left if each.done()])
+    if len(left) >= PLUGIN_RUNS_AT_ONCE:
+        raise _CannotCheck("The check still runs over earlier content and is not asked for more.")
+    check: PluginCheck = await _result_of(aside(lambda: load_check(name)), "cannot be loaded", LOADING_SECONDS)
+
+    def call() -> Any:
+        # the judge is shown the same content: what a check does to its copy changes nothing
+        mine = deepcopy(dict(content))
+        return check(mine[criterion.of], argument=deepcopy(criterion.value), content=mine)
+
+    running = aside(call)
+    try:
+        return await _result_of(running, "failed", PLUGIN_SECONDS)
+    finally:
+        if not running.done():
+            left.add(running)
+
+
+async def _result_of(future: Future[Ended], failing: str, seconds: float) -> Any:
+    await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
+    if not future.done():
+        raise _CannotCheck(f"The check took longer than {seconds:g} s.")
+    ended = future.result()
+    if ended.raised is not None:
+        raise _CannotCheck(f"The check {failing}: {ended.raised}.")
+    return ended.value
+
+
+def _plugin_answer(result: Any) -> Answer:
+    match result:
+        case bool():
+            return result, ""
+        case (bool() as passed, str() as reasoning):
+            cleaned = visible(" ".join(reasoning[: 2 * _LONGEST_REASONING].split()))
+            return passed, cleaned[:_LONGEST_REASONING]
+        case _:
+            raise _CannotCheck("The check answered with neither true or false nor that and a text.")
+
+
+_left_behind: dict[str, set[Future[Ended]]] = {}
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+def _turn() -> asyncio.Semaphore:
+    """This event loop's share of threads for packages' checks."""
+    return _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(PLUGIN_RUNS_AT_ONCE))
+
+
 def run_check(criterion: Criterion, content: Mapping[str, Any]) -> CriterionVerdict:
-    """The answer of a criterion's code check over the content it names.
+    """The answer of a criterion's built-in code check over the content it names.
 
     Unknown, with a note, where that content is absent, the rubric's value does not fit the check, or a pattern
-    takes longer than PATTERN_SECONDS. Raises KeyError for a criterion without a check.
+    takes longer than PATTERN_SECONDS. Raises ValueError for a criterion without a built-in check.
     """
     check = CHECKS[CheckName(criterion.check or "")]
     try:

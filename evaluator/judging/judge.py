@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from evaluator.applicability import applicable_criteria
+from evaluator.installed_checks import check_version
 from evaluator.judging.endpoint import Endpoint, provider_of, resolve_endpoint
 from evaluator.judging.evidence import NOT_FOUND, check_evidence
 from evaluator.judging.failures import Action, Advice, CallFailed, classify
@@ -29,7 +30,7 @@ from evaluator.judging.scoring import score
 from evaluator.model.capture import Fidelity
 from evaluator.model.columns import canonical_json
 from evaluator.model.judgement import NotEvaluable
-from evaluator.model.rubric import Criterion, JudgeSpec, Rubric
+from evaluator.model.rubric import CheckName, Criterion, JudgeSpec, Rubric
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict, VerdictLabel
 from evaluator.precheck import PRECHECK_VERSION, precheck
 from evaluator.rubric_files import judged_hash
@@ -38,9 +39,11 @@ __all__ = [
     "Endpoint",
     "JudgeResult",
     "JudgeWork",
+    "Prepared",
     "content_key",
     "fingerprint",
     "judge",
+    "prepare",
     "provider_of",
     "resolve_endpoint",
 ]
@@ -59,6 +62,21 @@ class JudgeWork:
     """Content by the names of the rubric's mapping."""
     repeat: int = 0
     fidelity: Fidelity = Fidelity.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is known of a judgement before its judge is called."""
+
+    asked: tuple[Criterion, ...] = ()
+    """What is left to ask."""
+    answers: tuple[CriterionVerdict, ...] = ()
+    """What does not apply, and what code answered."""
+    flags: tuple[str, ...] = ()
+    prompt: Prompt | None = None
+    """None where nothing is left to ask."""
+    not_evaluable: NotEvaluable | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,26 +113,19 @@ async def judge(work: JudgeWork, endpoint: Endpoint, *, secret: bytes, caller: C
     the data's delimiter unforeseeable. Failures come back as advice or reason, never as a score. `caller` stands
     in for the call itself, to record or replay it.
     """
-    if not _says_something(work.content):
-        return JudgeResult(not_evaluable=NotEvaluable.NO_CONTENT, detail="Every part of the content is empty.")
-    prepared = _prepare(work)
-    if not prepared.asked:
+    prepared = await prepare(work, secret=secret)
+    if prepared.not_evaluable is not None:
+        return JudgeResult(not_evaluable=prepared.not_evaluable, detail=prepared.detail)
+    prompt = prepared.prompt
+    if prompt is None:
         return _scored(work, prepared, (), ())
-    prompt = build_messages(
-        work.rubric,
-        prepared.asked,
-        work.content,
-        max_content_chars=work.spec.max_content_chars,
-        delimiter=delimiter_for(work.content, secret),
-    )
     asked = await _ask(
         caller or caller_for(endpoint), _call(work, endpoint, prompt, prepared.asked), prepared.asked
     )
     if asked.advice is not None:
         return _ended(asked.advice, asked.replies)
     answers = check_evidence(asked.answers, prompt.texts, prompt.instructions)
-    flags = ("content_cut",) if prompt.content_cut else ()
-    return _scored(work, replace(prepared, flags=(*prepared.flags, *flags)), answers, asked.replies)
+    return _scored(work, prepared, answers, asked.replies)
 
 
 def caller_for(endpoint: Endpoint) -> Caller:
@@ -126,10 +137,18 @@ def fingerprint(rubric: Rubric, spec: JudgeSpec, model: str) -> str:
     """16 hex digits over all that a judge's answer depends on besides content; model is the endpoint's label.
 
     Of the rubric that is what is asked, shown, checked and scored: another sampling rate, budget or outcome is
-    another version, whose verdicts mean the same. Statistics never pool across fingerprints.
+    another version, whose verdicts mean the same. What a package's check says depends on the package's version.
+    Statistics never pool across fingerprints.
     """
     asked = judged_hash(rubric)
-    return _fingerprint(asked, model, temperature_of(spec), spec.max_tokens, spec.max_content_chars)
+    return _fingerprint(
+        asked, model, temperature_of(spec), spec.max_tokens, spec.max_content_chars, *_plugin_versions(rubric)
+    )
+
+
+def _plugin_versions(rubric: Rubric) -> list[str]:
+    names = {each.check for each in rubric.criteria if each.check} - set(CheckName)
+    return [f"{name}: {check_version(name) or 'not installed'}" for name in sorted(names)]
 
 
 def temperature_of(spec: JudgeSpec) -> float:
@@ -144,20 +163,31 @@ def _fingerprint(*parts: str | float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
-    asked: tuple[Criterion, ...]
-    answers: tuple[CriterionVerdict, ...]
-    flags: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Asked:
     replies: tuple[LlmReply, ...]
     answers: tuple[CriterionVerdict, ...] = ()
     advice: Advice | None = None
 
 
-def _prepare(work: JudgeWork) -> _Prepared:
+async def prepare(work: JudgeWork, *, secret: bytes) -> Prepared:
+    """What is known of a judgement before its judge is called, the prompt included; no call is made."""
+    if not _says_something(work.content):
+        return Prepared(not_evaluable=NotEvaluable.NO_CONTENT, detail="Every part of the content is empty.")
+    prepared = await _without_asking(work)
+    if not prepared.asked:
+        return prepared
+    prompt = build_messages(
+        work.rubric,
+        prepared.asked,
+        work.content,
+        max_content_chars=work.spec.max_content_chars,
+        delimiter=delimiter_for(work.content, secret),
+    )
+    flags = (*prepared.flags, "content_cut") if prompt.content_cut else prepared.flags
+    return replace(prepared, prompt=prompt, flags=flags)
+
+
+async def _without_asking(work: JudgeWork) -> Prepared:
     """What code can answer, and which criteria are left to ask."""
     applicable = applicable_criteria(work.rubric, work.content)
     ids = {each.id for each in applicable}
@@ -166,29 +196,29 @@ def _prepare(work: JudgeWork) -> _Prepared:
         for each in work.rubric.criteria
         if each.id not in ids
     ]
-    answers += _checked([each for each in applicable if each.check], work.content)
+    answers += await _checked([each for each in applicable if each.check], work.content)
     questions = tuple(each for each in applicable if not each.check)
     before = precheck(work.content, answer_name(work.content))
     flags = before.flags
     if work.fidelity in (Fidelity.TRUNCATED, Fidelity.PARTIAL):
         flags = (*flags, f"content_{work.fidelity}")
     if before.verdict is None or not questions:
-        return _Prepared(questions, tuple(answers), flags)
+        return Prepared(questions, tuple(answers), flags)
     label = CriterionLabel.FAIL if before.verdict is VerdictLabel.FAIL else CriterionLabel.UNKNOWN
     answers += [
         CriterionVerdict(id=each.id, verdict=label, reasoning=before.reason, decided_by="precheck")
         for each in questions
     ]
-    return _Prepared((), tuple(answers), flags)
+    return Prepared((), tuple(answers), flags)
 
 
-def _checked(criteria: Sequence[Criterion], content: dict[str, Any]) -> list[CriterionVerdict]:
+async def _checked(criteria: Sequence[Criterion], content: dict[str, Any]) -> list[CriterionVerdict]:
     if not criteria:
         return []
     # brings 6 MB of schema and pattern libraries along, which an idle server need not hold
-    from evaluator.judging.checks import run_check
+    from evaluator.judging.checks import run_checks
 
-    return [run_check(each, content) for each in criteria]
+    return await run_checks(criteria, content)
 
 
 def _says_something(content: Mapping[str, Any]) -> bool:
@@ -251,7 +281,7 @@ def _ending(reply: LlmReply) -> str:
 
 
 def _scored(
-    work: JudgeWork, prepared: _Prepared, answers: Iterable[CriterionVerdict], replies: tuple[LlmReply, ...]
+    work: JudgeWork, prepared: Prepared, answers: Iterable[CriterionVerdict], replies: tuple[LlmReply, ...]
 ) -> JudgeResult:
     by_id = {each.id: each for each in (*prepared.answers, *answers)}
     criteria = tuple(by_id[each.id] for each in work.rubric.criteria)

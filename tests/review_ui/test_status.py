@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 from fastapi.testclient import TestClient
 
@@ -13,6 +14,7 @@ from evaluator.model.judgement import NotEvaluable
 from evaluator.situation import IN_WORDS
 from evaluator.store.judgements import pause_judge
 from evaluator.store.operations import beat, record_failure
+from tests.plugin_packages import Package, installed
 from tests.world import CHECKED_RUBRIC, Actor, add_rubric, judge_all, reported_run
 
 
@@ -135,6 +137,12 @@ def test_what_stands_in_the_way_is_said(
     assert "engine: tick" in text
     assert re.search(r"broken\.yaml:2:1: ", text)
     assert "No worker alive" in text
+
+
+def test_a_package_whose_check_is_not_used_is_told(browser: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "packages").mkdir()
+    with installed(tmp_path / "packages", Package("acme-checks", "", {"regex": "regex"})):
+        assert "check regex is brought along by acme-checks 1.0; the built-in one is used" in browser.get("/").text
 
 
 def test_the_page_loads_itself_again_only_while_work_is_on_its_way(
