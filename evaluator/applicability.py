@@ -7,7 +7,7 @@ from typing import Any
 
 from evaluator.expressions import evaluate, is_true
 from evaluator.model.capture import Capture
-from evaluator.model.rubric import Criterion, Rubric
+from evaluator.model.rubric import Criterion, Example, Rubric
 from evaluator.model.run import Run
 
 
@@ -57,6 +57,12 @@ def always_rule_matched(rubric: Rubric, facts: Mapping[str, Any]) -> str | None:
 def content_for(rubric: Rubric, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Name → value of what judges are shown of the run; None where there is nothing under a name."""
     return {name: evaluate(expression, facts) for name, expression in rubric.content.items()}
+
+
+def example_content(rubric: Rubric, example: Example) -> dict[str, Any]:
+    """Name → value of what judges are shown of a golden example; None under each name it leaves out."""
+    given = example.model_extra or {}
+    return {name: given.get(name) for name in rubric.content}
 
 
 def applicable_criteria(rubric: Rubric, content: Mapping[str, Any]) -> tuple[Criterion, ...]:

@@ -92,6 +92,11 @@ def is_true(value: Any) -> bool:
     return not (value is None or value is False or (isinstance(value, str | list | dict) and not value))
 
 
+def names_in(text: str) -> tuple[str, ...]:
+    """The names a valid expression looks up in the whole data, each once, in order."""
+    return tuple(dict.fromkeys(reversed(list(_first_names(_compiled(text).parsed)))))
+
+
 def expression_fault(text: str, names: dict[str, str] | tuple[str, ...]) -> ExpressionFault | None:
     """The first thing wrong with an expression over data with these names, or None.
 
