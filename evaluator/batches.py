@@ -30,8 +30,8 @@ from evaluator.model.capture import Capture
 from evaluator.model.columns import utc_now
 from evaluator.model.judgement import Judgement, NotEvaluable
 from evaluator.model.verdict import Verdict, VerdictSource
+from evaluator.panel import RESTS_ON_CRITICAL
 from evaluator.pipeline import Batch, settle
-from evaluator.settlement import RESTS_ON_CRITICAL
 from evaluator.store import judgements as queue
 from evaluator.store import operations
 from evaluator.store.database import Connection, is_away

@@ -1,4 +1,4 @@
-"""Verdicts of an event's runs → one verdict for the event; opinions of several judges on a run → one verdict."""
+"""Verdicts of an event's runs → one verdict for the event."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Literal
 from evaluator.model.rollup import RollupRule, RollupVerdict
 from evaluator.model.rubric import Thresholds
 from evaluator.model.verdict import VerdictLabel
+from evaluator.scoring import label_of
 
 RECENCY_DECAY = 0.7
 """What a run counts for relative to the judged run after it, under recency_weighted.
@@ -20,18 +21,6 @@ RECENCY_DECAY = 0.7
 Recency-weighted means of conversations correlate with human ratings at ρ = .66–.74, the minimum worst of all. No decay
 was published with that; at 0.7 the last of four runs has 39 % of the say and the first 14 %.
 """
-
-_ROUNDING = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Opinion:
-    """What one judge said of a run in one of its repeats; score 0 to 1."""
-
-    verdict: VerdictLabel
-    score: float | None
-    judge: str
-    repeat: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,39 +39,6 @@ class RunStanding:
     def is_decided(self) -> bool:
         """Whether the run has a verdict other than unknown."""
         return self.state == "judged" and self.verdict not in (None, VerdictLabel.UNKNOWN)
-
-
-def label_for(score: float, thresholds: Thresholds) -> VerdictLabel:
-    """The verdict a score stands for; a score that misses a threshold by rounding alone reaches it."""
-    if score >= thresholds.pass_at - _ROUNDING:
-        return VerdictLabel.PASS
-    if score >= thresholds.partial_at - _ROUNDING:
-        return VerdictLabel.PARTIAL
-    return VerdictLabel.FAIL
-
-
-def combine(opinions: Sequence[Opinion], thresholds: Thresholds) -> tuple[VerdictLabel, float | None]:
-    """One verdict and score for a run from the opinions of several judges or repeats.
-
-    A single opinion stands as it is. Of several, the score is the mean of those that have one, never the mode. The
-    verdict is unknown where half or more are unknown; else, among the rest, more than half fail is fail whatever the
-    mean (a critical criterion fails the whole), exactly half is a tie and unknown, less than half leaves it to the
-    mean. Where no opinion has a score the majority's verdict stands, and unknown where there is none.
-    """
-    if len(opinions) == 1:
-        return opinions[0].verdict, opinions[0].score
-    score = _mean([opinion.score for opinion in opinions if opinion.score is not None])
-    votes = Counter(opinion.verdict for opinion in opinions if opinion.verdict != VerdictLabel.UNKNOWN)
-    decided = votes.total()
-    fails = votes[VerdictLabel.FAIL]
-    if 2 * decided <= len(opinions) or 2 * fails == decided:
-        return VerdictLabel.UNKNOWN, score
-    if 2 * fails > decided:
-        return VerdictLabel.FAIL, score
-    if score is not None:
-        return label_for(score, thresholds), score
-    verdict, most = votes.most_common(1)[0]
-    return (verdict if 2 * most > decided else VerdictLabel.UNKNOWN), None
 
 
 def roll_up(
@@ -148,7 +104,7 @@ def _weighted(decided: Sequence[RunStanding], thresholds: Thresholds, decay: flo
     scores = [_score(run, thresholds) for run in decided]
     score = fsum(weight * score for weight, score in zip(weights, scores, strict=True)) / fsum(weights)
     veto = next((run for run in reversed(decided) if run.critical_failed), None)
-    return (VerdictLabel.FAIL if veto else label_for(score, thresholds)), score, veto
+    return (VerdictLabel.FAIL if veto else label_of(score, thresholds)), score, veto
 
 
 def _needed(rule: RollupRule, runs: int, k: int | None) -> int:

@@ -10,16 +10,15 @@ from hashlib import sha256
 from evaluator.model.judgement import JudgementState
 from evaluator.model.outcome import FinalOutcome, Outcome, OutcomeType, Resolution, Signal, SignalSource
 from evaluator.model.rollup import Rollup, RollupVerdict
-from evaluator.model.rubric import Rubric, Thresholds
+from evaluator.model.rubric import Rubric
 from evaluator.model.verdict import VerdictLabel
+from evaluator.panel import Said, run_verdict
 from evaluator.resolution import judge_signal, resolve
-from evaluator.rollup import Opinion, RunStanding, combine, roll_up
+from evaluator.rollup import RunStanding, roll_up
 from evaluator.store import outcomes
 from evaluator.store.database import Connection
 from evaluator.store.outcomes import Taken
 from evaluator.store.rubric_versions import load_versions
-
-RESTS_ON_CRITICAL = "critical_fail"
 
 
 def roll_up_events(
@@ -71,9 +70,7 @@ def _next_rollup(
     runs: Sequence[Taken], rubric: Rubric, standing: Rollup | None, workflow: str, now: datetime
 ) -> Rollup | None:
     """The event's next revision under a rubric, or None where nothing changed."""
-    said = roll_up(
-        rubric.rollup, [standing_of(run, rubric.verdict) for run in runs], thresholds=rubric.verdict, k=rubric.k
-    )
+    said = roll_up(rubric.rollup, [standing_of(run, rubric) for run in runs], thresholds=rubric.verdict, k=rubric.k)
     probabilities = {run.probability for run in runs}
     revision = Rollup(
         **said.__dict__,
@@ -108,7 +105,7 @@ def _emptied(old: Rollup, now: datetime) -> Rollup:
     return Rollup(**{**kept, **said.__dict__, "revision": old.revision + 1, "decided_at": now, "current": True})
 
 
-def standing_of(run: Taken, thresholds: Thresholds) -> RunStanding:
+def standing_of(run: Taken, rubric: Rubric) -> RunStanding:
     """Where one run stands: judged once every judgement has ended and one has a verdict."""
     if any(state in (JudgementState.DUE, JudgementState.LEASED) for state, _, _ in run.judgements):
         return RunStanding(run.run_id, run.started_at, "waiting", None, None, None)
@@ -123,10 +120,20 @@ def standing_of(run: Taken, thresholds: Thresholds) -> RunStanding:
             None,
             min(reasons, default=None),
         )
-    opinions = [Opinion(VerdictLabel(one.verdict), one.score, one.judge, one.repeat) for one in verdicts]
-    verdict, score = combine(opinions, thresholds)
-    critical = sum(RESTS_ON_CRITICAL in one.flags for one in verdicts) * 2 > len(verdicts)
-    return RunStanding(run.run_id, run.started_at, "judged", verdict, score, None, critical_failed=critical)
+    said = [
+        Said(one.judge, one.repeat, False, VerdictLabel(one.verdict), one.score, tuple(one.flags))
+        for one in verdicts
+    ]
+    come_to = run_verdict(rubric, said)
+    return RunStanding(
+        run.run_id,
+        run.started_at,
+        "judged",
+        come_to.verdict,
+        come_to.score,
+        None,
+        critical_failed=come_to.critical_failed,
+    )
 
 
 def _signal_from_judges(

@@ -19,8 +19,9 @@ from evaluator.model.outcome import DecidedBy, FinalOutcome, Signal, SignalSourc
 from evaluator.model.rollup import RollupRule
 from evaluator.model.rubric import SampleRule, Thresholds
 from evaluator.model.verdict import VerdictLabel
+from evaluator.panel import Opinion, combine
 from evaluator.resolution import resolve_as_known_at
-from evaluator.rollup import RECENCY_DECAY, Opinion, RunStanding, combine, roll_up
+from evaluator.rollup import RECENCY_DECAY, RunStanding, roll_up
 from evaluator.sampling import decide, draw
 from evaluator.store import tables
 
@@ -89,7 +90,7 @@ def test_the_budget_pays_for_as_many_as_the_example_says() -> None:
 def test_several_opinions_come_to_what_the_example_says() -> None:
     said = re.search(r"^> (pass .+): mean (\S+), which is (\w+)\.$", DOC, re.MULTILINE)
     assert said is not None
-    opinions = [Opinion(VerdictLabel(one.split()[0]), float(one.split()[1]), "j", 0) for one in said[1].split(", ")]
+    opinions = [Opinion(VerdictLabel(one.split()[0]), float(one.split()[1])) for one in said[1].split(", ")]
     verdict, score = combine(opinions, Thresholds())
     assert (verdict, f"{score:.2f}") == (said[3], said[2])
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from evaluator.model.rollup import RollupRule
 from evaluator.model.rubric import Thresholds
 from evaluator.model.verdict import VerdictLabel
-from evaluator.rollup import RECENCY_DECAY, Opinion, RunStanding, combine, label_for, roll_up
+from evaluator.rollup import RECENCY_DECAY, RunStanding, roll_up
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 THRESHOLDS = Thresholds()
@@ -233,60 +233,3 @@ def test_two_hundred_published_runs_give_the_published_shares(shared: Path) -> N
     assert sum(scores) / 50 == pytest.approx(0.42)
     assert share(RollupRule.K_OF_N, k=3) == pytest.approx(0.28)
     assert share(RollupRule.ALL) == pytest.approx(0.20)
-
-
-def opinions(*pairs: tuple[VerdictLabel, float | None]) -> list[Opinion]:
-    return [Opinion(verdict, score, f"judge-{number}", 0) for number, (verdict, score) in enumerate(pairs)]
-
-
-@pytest.mark.parametrize(
-    ("given_opinions", "expected"),
-    [
-        (opinions(), (UNKNOWN, None)),
-        (opinions((FAIL, 0.9)), (FAIL, 0.9)),
-        (opinions((UNKNOWN, None)), (UNKNOWN, None)),
-        (opinions((PASS, 1.0), (PASS, 0.8), (PARTIAL, 0.6)), (PASS, 0.8)),
-        (opinions((PASS, 1.0), (FAIL, 0.0)), (UNKNOWN, 0.5)),
-        (opinions((PASS, 1.0), (UNKNOWN, None)), (UNKNOWN, 1.0)),
-        (opinions((PASS, 1.0), (PASS, 0.9), (UNKNOWN, None)), (PASS, 0.95)),
-        (opinions((PASS, 1.0), (FAIL, 0.5), (UNKNOWN, None)), (UNKNOWN, 0.75)),
-        (opinions((FAIL, 0.9), (FAIL, 0.9), (PASS, 0.9)), (FAIL, 0.9)),
-        (opinions((FAIL, 0.0), (PASS, 1.0), (PASS, 0.8)), (PARTIAL, 0.6)),
-        (opinions((PASS, None), (PASS, None), (PARTIAL, None)), (PASS, None)),
-        (opinions((PASS, None), (PARTIAL, None)), (UNKNOWN, None)),
-    ],
-)
-def test_several_opinions_become_one(
-    given_opinions: list[Opinion], expected: tuple[VerdictLabel, float | None]
-) -> None:
-    verdict, score = combine(given_opinions, THRESHOLDS)
-    assert (verdict, score) == (expected[0], expected[1] if expected[1] is None else pytest.approx(expected[1]))
-
-
-opinion_lists = st.lists(
-    st.builds(
-        Opinion,
-        st.sampled_from(VerdictLabel),
-        st.none() | st.floats(0, 1),
-        st.sampled_from(["a", "b"]),
-        st.integers(0, 4),
-    ),
-    max_size=6,
-)
-
-
-@given(opinion_lists.flatmap(lambda some: st.tuples(st.just(some), st.permutations(some))))
-def test_the_order_opinions_come_in_never_matters(case: tuple[list[Opinion], list[Opinion]]) -> None:
-    assert combine(case[0], THRESHOLDS) == combine(case[1], THRESHOLDS)
-
-
-@given(opinion_lists)
-def test_a_majority_of_fails_is_never_anything_but_fail(some: list[Opinion]) -> None:
-    majority = opinions(*[(FAIL, 1.0)] * (len(some) + 1))
-    assert combine([*some, *majority], THRESHOLDS)[0] is FAIL
-
-
-def test_rounding_alone_never_costs_a_threshold() -> None:
-    assert label_for(0.75 - 1e-12, THRESHOLDS) == PASS
-    assert label_for(0.7499, THRESHOLDS) == PARTIAL
-    assert label_for(0.4999, THRESHOLDS) == FAIL

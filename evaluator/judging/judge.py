@@ -26,7 +26,6 @@ from evaluator.judging.prompt import (
     delimiter_for,
 )
 from evaluator.judging.reply import PARSER_VERSION, Unparsable, read_reply, reply_schema
-from evaluator.judging.scoring import score
 from evaluator.model.capture import Fidelity
 from evaluator.model.columns import canonical_json
 from evaluator.model.judgement import NotEvaluable
@@ -34,6 +33,7 @@ from evaluator.model.rubric import CheckName, Criterion, JudgeSpec, Rubric
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict, VerdictLabel
 from evaluator.precheck import PRECHECK_VERSION, precheck
 from evaluator.rubric_files import judged_hash
+from evaluator.scoring import score
 
 __all__ = [
     "Endpoint",

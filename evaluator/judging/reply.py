@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from evaluator.errors import AdjudgeError
 from evaluator.judging.prompt import ASKED_QUOTES, allowed_words
-from evaluator.judging.scoring import level_passes
 from evaluator.model.rubric import Criterion
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict, Quote
+from evaluator.scoring import level_passes
 
 PARSER_VERSION = "1"
 """Part of every fingerprint; raise it with any change to how replies are read."""

@@ -14,8 +14,8 @@ import pytest
 from evaluator.judging.evidence import check_evidence
 from evaluator.judging.prompt import Prompt, build_messages, delimiter_for
 from evaluator.judging.reply import Unparsable, read_reply
-from evaluator.judging.scoring import score
 from evaluator.model.verdict import VerdictLabel
+from evaluator.scoring import score
 from tests.judging.rubric_samples import REFUND, SUPPORT
 
 SECRET = b"test secret"

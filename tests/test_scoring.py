@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.judging.scoring import label_of, level_passes, score
 from evaluator.model.rubric import Criterion, Thresholds
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict, VerdictLabel
+from evaluator.scoring import label_of, level_passes, score
 
 PASS, FAIL, UNKNOWN, NOT_APPLICABLE = CriterionLabel
 

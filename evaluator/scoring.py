@@ -1,4 +1,4 @@
-"""Scoring: answers to criteria → one verdict with a score."""
+"""Answers to criteria → one verdict with a score."""
 
 from __future__ import annotations
 
