@@ -23,6 +23,7 @@ MAX_DEPTH = 40
 Scalar = str | int | float | bool | None
 
 _NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, Scalar] = {
@@ -90,17 +91,34 @@ class Node:
             case _:
                 return self.source[:60]
 
-    def column_of(self, offset: int) -> int:
-        """The column of the text's character at this offset, or the text's own where that cannot be told."""
+    def place_of(self, offset: int) -> tuple[int, int]:
+        """Line and column of the text's character at this offset, or the text's own where that cannot be told."""
         raw, value = self.source, self.value
-        if "\n" in raw or not isinstance(value, str) or not value:
-            return self.column
+        if not raw or not isinstance(value, str) or not value:
+            return self.line, self.column
+        if "\n" in raw or "\r" in raw:
+            return self._place_in_lines(raw, value, offset)
         start = raw.rfind(value)
         if start >= 0:
-            return self.column + start + offset
+            return self.line, self.column + start + offset
         inner = raw[1:-1]
         escapes = "''|." if raw[0] == "'" else r"\\x..|\\u.{4}|\\U.{8}|\\.|."
-        return self.column + 1 + _nth(re.finditer(escapes, inner), offset, len(inner))
+        return self.line, self.column + 1 + _nth(re.finditer(escapes, inner), offset, len(inner))
+
+    def _place_in_lines(self, raw: str, value: str, offset: int) -> tuple[int, int]:
+        """YAML folds and indents lines, but leaves the order of what is no space as it is."""
+        text = _BLOCK_HEADER.sub(lambda header: " " * len(header.group()), raw)
+        before = len("".join(value[:offset].split()))
+        inked = [index for index, character in enumerate(text) if not character.isspace()]
+        if text[:1] in ("'", '"') and text == raw:
+            inked = inked[1:-1]
+        if len(inked) != len("".join(value.split())):
+            return self.line, self.column
+        line, column = place(text, [*inked, inked[-1] + 1][before])
+        return (self.line, self.column + column - 1) if line == 1 else (self.line + line - 1, column)
+
+
+_BLOCK_HEADER = re.compile(r"\A[|>][-+0-9]*[ \t]*(#[^\n\r]*)?")
 
 
 def _nth(pieces: Iterator[re.Match[str]], n: int, end: int) -> int:
@@ -164,8 +182,8 @@ def too_large(size: int, file: str) -> RubricProblem:
 
 def place(text: str, index: int) -> tuple[int, int]:
     """Line and column, both from 1, of the character at this index."""
-    before = text[:index]
-    return before.count("\n") + 1, index - before.rfind("\n")
+    ends = [found.end() for found in _LINE_END.finditer(text, 0, index)]
+    return len(ends) + 1, index - (ends[-1] if ends else 0) + 1
 
 
 @dataclass(slots=True)
@@ -304,6 +322,7 @@ _UNCLOSED = {
     "did not find expected ',' or '}'",
     "did not find expected ',' or ']'",
     "found unexpected end of stream",
+    "could not find expected ':'",
 }
 _TAUGHT = {
     "mapping values are not allowed in this context": "a second ': ' in one line: put the text in quotes, or indent",
@@ -316,6 +335,8 @@ _TAUGHT = {
     "did not find expected node content": "a value is missing here, or text that begins with a sign needs quotes",
     "did not find expected key": "text goes on after its closing quote, or the indentation is off",
     "found unexpected end of stream": "the quote is never closed",
+    "could not find expected ':'": "a key needs ': ' and a value after it",
+    "found unknown escape character": "a \\ in double quotes begins an escape: use single quotes, or \\\\ for one",
 }
 
 

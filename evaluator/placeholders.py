@@ -1,4 +1,7 @@
-"""Placeholders: {name} in a question stands for the content of that name, for judges and people alike."""
+"""Placeholders: {name} in a question stands for the content of that name, for judges and people alike.
+
+And what that content is called where no placeholder says it.
+"""
 
 from __future__ import annotations
 
@@ -16,3 +19,8 @@ def placeholders(text: str) -> Iterator[tuple[str, int]]:
 def filled(text: str, names: Collection[str]) -> str:
     """The question as judges and people read it: a placeholder of content becomes its name in quotes."""
     return _PLACEHOLDER.sub(lambda found: f'"{found[1]}"' if found[1] in names else found[0], text)
+
+
+def answer_name(names: Collection[str]) -> str:
+    """Which of a rubric's content is the AI system's answer: answer, else output, else the last; names in order."""
+    return next((name for name in ("answer", "output") if name in names), list(names)[-1])

@@ -79,6 +79,8 @@ def _problem(detail: ErrorDetails, root: Node, file: str) -> RubricProblem | Non
         path = (*path, str(detail["loc"][-1]))
         missing = field_at(path)
         return told(node, _MISSING, allowed=missing.description or "" if missing else "")
+    if kind == "extra_forbidden" and path[-1] == "<<":
+        return told(key, "merge keys are not read", "'<<'", "the keys written out, or an alias for a whole value")
     if kind == "extra_forbidden":
         names = key_names(path[:-1])
         return told(key, _UNKNOWN_KEY, quoted(str(path[-1])), listed(names), nearest(str(path[-1]), names))
@@ -97,14 +99,25 @@ def _problem(detail: ErrorDetails, root: Node, file: str) -> RubricProblem | Non
         allowed = "a-z, 0-9, - and _, at most 64 characters, the first a letter or digit"
         return told(at, "is not a short name", described, allowed, slug or None)
     if kind in _WANTED:
-        suggestion = _BOOLS.get(found.casefold()) if kind == "bool_type" else None
-        if kind == "tuple_type" and found:
-            suggestion = f"[{found}]"
-        return told(at, "is the wrong kind of value", described, _WANTED[kind], suggestion)
+        return told(at, "is the wrong kind of value", described, _WANTED[kind], _rewritten(kind, path, found))
     if kind in ("too_short", "string_too_short"):
         unit = "entries" if kind == "too_short" else "characters"
         return told(at, "is too short", described, f"{context.get('min_length', 1)} or more {unit}")
     return told(at, "is out of range", described, _range(field, context) or detail["msg"])
+
+
+def _rewritten(kind: str, path: tuple[str | int, ...], found: str) -> str | None:
+    """What an author who wrote this text most likely means, in the kind of value that is wanted."""
+    if kind == "bool_type":
+        return _BOOLS.get(found.casefold())
+    if not found or kind not in ("tuple_type", "model_type") or len(found) > _LONGEST_REWRITTEN:
+        return None
+    entry = _ENTRIES.get(path[0] if path else "", "{}").format(found)
+    return f"[{entry}]" if kind == "tuple_type" else entry if path[0] in _ENTRIES else None
+
+
+_ENTRIES: dict[str | int, str] = {"judges": "{{model: {}}}", "criteria": "{{id: a-short-name, ask: {}}}"}
+_LONGEST_REWRITTEN = 200
 
 
 def _is_other_branch(kind: str, rest: tuple[str, ...], node: Node) -> bool:

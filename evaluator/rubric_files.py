@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from evaluator.marked_yaml import MAX_BYTES, Node, place, read_marked, too_large
 from evaluator.model.columns import canonical_json
-from evaluator.model.rubric import Role, Rubric
+from evaluator.model.rubric import Combination, Role, Rubric
 from evaluator.rubric_fields import field_problems
-from evaluator.rubric_problems import RubricProblem, RubricProblems
+from evaluator.rubric_problems import COMBINE, RubricProblem, RubricProblems
 from evaluator.rubric_rules import rule_problems
 
 __all__ = [
@@ -24,7 +24,10 @@ __all__ = [
     "RubricFolder",
     "RubricProblem",
     "RubricProblems",
+    "decoded",
+    "files_of",
     "judged_hash",
+    "read_files",
     "read_folder",
     "read_loaded",
     "read_rubric",
@@ -39,6 +42,8 @@ class LoadedRubric:
     rubric: Rubric
     source: str
     path: Path
+    root: Node = field(repr=False, compare=False)
+    """Each value's line and column in the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +64,13 @@ def read_rubric(text: str, *, name: str = "<text>") -> Rubric:
 
 def read_loaded(path: Path) -> LoadedRubric:
     """The rubric of one file with its text; raises RubricProblems, for a file that cannot be read as well."""
-    source = _text_of(path)
-    return LoadedRubric(_read(source, str(path))[0], source, path)
+    return _loaded(path, partial(_text_of, path))
+
+
+def _loaded(path: Path, text_of: Callable[[], str]) -> LoadedRubric:
+    source = text_of()
+    rubric, root = _read(source, str(path))
+    return LoadedRubric(rubric, source, path, root)
 
 
 def _read(text: str, name: str) -> tuple[Rubric, Node]:
@@ -150,26 +160,37 @@ def read_folder(folder: Path) -> RubricFolder:
     """Every *.yaml and *.yml of a folder, without its subfolders, in order of name.
 
     A broken file never hides the others. Of two files with the same id, or of two outcome rubrics for the same
-    workflow, the first stands and the second is a problem.
+    workflow that do not both say how their outcomes combine, the first stands and the second is a problem.
     """
     if not folder.is_dir():
         message = "there is no such folder; create it, or set ADJUDGE_RUBRICS_DIR to the folder of rubric files"
         return RubricFolder(problems=(RubricProblem(str(folder), 1, 1, "", message),))
+    return read_files((path, partial(_text_of, path)) for path in files_of(folder))
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The rubric files of a folder, without its subfolders, in order of name."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in (".yaml", ".yml") and not path.name.startswith(".") and path.is_file()
+    ]
+
+
+def read_files(files: Iterable[tuple[Path, Callable[[], str]]]) -> RubricFolder:
+    """Rubrics by their files, each with a function that gives its text or raises RubricProblems."""
     loaded: list[LoadedRubric] = []
     problems: list[RubricProblem] = []
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in (".yaml", ".yml") or path.name.startswith(".") or not path.is_file():
-            continue
+    for path, text_of in files:
         try:
-            source = _text_of(path)
-            rubric, root = _read(source, str(path))
+            one = _loaded(path, text_of)
         except RubricProblems as error:
             problems += error.problems
             continue
-        clashes = list(_clashes(rubric, root, str(path), loaded))
+        clashes = list(_clashes(one, loaded))
         problems += clashes
         if not clashes:
-            loaded.append(LoadedRubric(rubric, source, path))
+            loaded.append(one)
     return RubricFolder(tuple(loaded), tuple(problems))
 
 
@@ -184,34 +205,67 @@ def _text_of(path: Path) -> str:
             str(path), 1, 1, "", f"the file cannot be read: {error.strerror or 'no reason given'}"
         )
         raise RubricProblems([problem]) from None
+    return decoded(raw, str(path))
+
+
+def decoded(raw: bytes, file: str) -> str:
+    """The text of a file; raises RubricProblems where it is not UTF-8."""
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        line, column = place(raw[: error.start].decode(), error.start)
+        before = raw[: error.start].decode()
+        line, column = place(before, len(before))
         found = f"byte 0x{raw[error.start]:02X}"
-        problem = RubricProblem(str(path), line, column, "", "the file is not text in UTF-8", found, "UTF-8")
+        problem = RubricProblem(file, line, column, "", "the file is not text in UTF-8", found, "UTF-8")
         raise RubricProblems([problem]) from None
 
 
-def _clashes(rubric: Rubric, root: Node, file: str, loaded: list[LoadedRubric]) -> Iterator[RubricProblem]:
+def _clashes(one: LoadedRubric, loaded: Iterable[LoadedRubric]) -> Iterator[RubricProblem]:
+    """Why a rubric cannot stand beside those that stand already."""
+    rubric, root, file = one.rubric, one.root, str(one.path)
     node = root["id"] or root
-    problem = RubricProblem(file, node.line, node.column, "id", "", f"'{rubric.id}'", "an id of its own")
+    deciding: list[LoadedRubric] = []
     for other in loaded:
         if other.rubric.id == rubric.id:
-            yield replace(problem, message=f"{other.path} has this id already; this file is not used")
-        elif shared := _shared_workflows(rubric, other.rubric):
-            role = root["role"] or node
-            message = f"{other.path} decides the outcome of {shared} already; this file is not used"
-            allowed = "one outcome rubric per workflow: name other workflows, or role: quality"
-            yield RubricProblem(file, role.line, role.column, "role", message, "outcome", allowed)
+            message = f"{other.path} has this id already; this file is not used"
+            yield RubricProblem(file, node.line, node.column, "id", message, f"'{rubric.id}'", "an id of its own")
+        elif rubric.role is Role.OUTCOME and other.rubric.role is Role.OUTCOME and _shared_workflows(one, other):
+            deciding.append(other)
+    if any(rubric.combine is None or other.rubric.combine is not rubric.combine for other in deciding):
+        at = root["combine"] or root["role"] or node
+        key = "combine" if root["combine"] else "role"
+        found = f"combine: {rubric.combine}" if rubric.combine else "no combine:"
+        allowed = _WAYS_OUT.format(_combine_wanted(rubric.combine, deciding))
+        message = f"{_who_decides(one, deciding)}; this file is not used"
+        yield RubricProblem(file, at.line, at.column, key, message, found, allowed, about=COMBINE)
 
 
-def _shared_workflows(one: Rubric, other: Rubric) -> str:
-    """The workflows whose outcome both rubrics would decide, as text; empty where there is none."""
-    if one.role is not Role.OUTCOME or other.role is not Role.OUTCOME:
-        return ""
-    ours, theirs = one.applies_to.workflow, other.applies_to.workflow
+_WAYS_OUT = "{}, other workflows under applies_to, or role: quality"
+
+
+def _who_decides(one: LoadedRubric, deciding: Sequence[LoadedRubric]) -> str:
+    """Whose outcome it is already, and how each of them says it is combined."""
+    workflows = dict.fromkeys(name for other in deciding for name in _shared_workflows(one, other))
+    told = []
+    for other in deciding:
+        combine = other.rubric.combine
+        told.append(f"{other.path} ({f'combine: {combine}' if combine else 'no combine:'})")
+    decide = "decides" if len(told) == 1 else "decide"
+    return f"{' and '.join(told)} {decide} the outcome of {', '.join(workflows)} already"
+
+
+def _combine_wanted(ours: Combination | None, deciding: Sequence[LoadedRubric]) -> str:
+    theirs = {other.rubric.combine for other in deciding}
+    everywhere = "both files" if len(deciding) == 1 else f"all {len(deciding) + 1} files"
+    if len(theirs) == 1 and None not in theirs:
+        return f"combine: {next(iter(theirs))} here as well"
+    return f"combine: {ours} in {everywhere}" if ours else f"combine: worst or combine: best in {everywhere}"
+
+
+def _shared_workflows(one: LoadedRubric, other: LoadedRubric) -> list[str]:
+    """The workflows both rubrics are for; without any named, a rubric is for every one."""
+    ours, theirs = one.rubric.applies_to.workflow, other.rubric.applies_to.workflow
     if not ours or not theirs:
-        return ", ".join(ours or theirs) or "every workflow"
+        return list(ours or theirs) or ["every workflow"]
     folded = {name.casefold() for name in theirs}
-    return ", ".join(name for name in ours if name.casefold() in folded)
+    return [name for name in ours if name.casefold() in folded]

@@ -1,18 +1,37 @@
-"""A rubric problem: where in which file, what was found, what is allowed, and the nearest valid spelling."""
+"""A rubric problem: where in which file, what was found, what is allowed, the nearest valid spelling, and a link."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
 
 from evaluator.errors import RubricInvalid
 from evaluator.wording import visible
 
+DOCS = "docs/rubrics.md"
+
+Severity = Literal["error", "warning"]
+
+SECTIONS = (
+    *("applies_to", "sample", "content", "criteria", "verdict", "judges", "escalate", "rollup", "outcome"),
+    *("combine", "review", "budget", "examples"),
+)
+"""Keys of a rubric that have a heading of their own in the docs."""
+EXPRESSIONS, CHECKS, COMBINE = "what-expressions-see", "checks", "combine"
+_EXPRESSION = re.compile(r"applies_to\.where|sample\.always\[.*|criteria\[\d+\]\.not_applicable_when")
+_CHECK = re.compile(r"criteria\[\d+\]\.(check|of|value)")
+_FIRST_KEY = re.compile(r"[^.\[]*")
+
 
 @dataclass(frozen=True, slots=True)
 class RubricProblem:
-    """One thing wrong with a rubric file; line and column count from 1."""
+    """One thing wrong with a rubric file; line and column count from 1.
+
+    An error makes the rubric invalid; a warning is about one that is valid and hardly meant so.
+    """
 
     file: str
     line: int
@@ -23,9 +42,21 @@ class RubricProblem:
     found: str = ""
     allowed: str = ""
     suggestion: str | None = None
+    severity: Severity = "error"
+    about: str = ""
+    """Heading of the docs that explains it, as an anchor; found by the field where it is left out."""
+
+    @property
+    def link(self) -> str:
+        """Where the docs explain this: a file of the repository and a heading in it."""
+        return f"{DOCS}#{self.about or anchor_of(self.field)}"
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}: "
+        where = f"{self.file}:{self.line}:{self.column}: {'warning: ' if self.severity == 'warning' else ''}"
+        return visible(where) + self.told()
+
+    def told(self) -> str:
+        """The problem without its place."""
         parts = [f"{self.field}: {self.message}" if self.field else self.message]
         if self.found:
             parts.append(f"found {self.found}")
@@ -33,11 +64,24 @@ class RubricProblem:
             parts.append(f"allowed: {self.allowed}")
         if self.suggestion is not None:
             parts.append(f"did you mean '{self.suggestion}'?")
-        return visible(where + "; ".join(parts))
+        return visible(f"{'; '.join(parts)} ({self.link})")
+
+
+def anchor_of(field: str) -> str:
+    """The anchor of the heading that explains a field, given by its dotted path; empty stands for the whole file."""
+    if not field:
+        return "files"
+    if _EXPRESSION.fullmatch(field):
+        return EXPRESSIONS
+    if _CHECK.match(field):
+        return CHECKS
+    first = _FIRST_KEY.match(field)
+    key = first.group() if first else ""
+    return key if key in SECTIONS else {"k": "rollup", "version": "versions"}.get(key, "keys")
 
 
 class RubricProblems(RubricInvalid):
-    """The rubric has errors."""
+    """The rubric has errors; warnings never raise."""
 
     def __init__(self, problems: Iterable[RubricProblem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda each: (each.file, each.line, each.column)))

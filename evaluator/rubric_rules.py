@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from evaluator.expressions import RUN_FACTS, expression_fault
+from evaluator.installed_checks import installed_checks, plugin_fault
 from evaluator.marked_yaml import Node
 from evaluator.model.rubric import CheckName, Rubric, Thresholds
 from evaluator.model.verdict import CriterionLabel
-from evaluator.rubric_problems import RubricProblem, listed, nearest, quoted
+from evaluator.placeholders import placeholders
+from evaluator.rubric_problems import EXPRESSIONS, RubricProblem, listed, nearest, quoted
 
 Problems = Iterator[RubricProblem]
 
@@ -25,8 +28,9 @@ MAX_REPEATS = 100_000
 def rule_problems(root: Node, file: str) -> list[RubricProblem]:
     """Everything that is wrong between the fields of one rubric."""
     rules = _Rules(root, file)
-    parts = (rules.expressions, rules.criteria, rules.thresholds, rules.rollup, rules.outcome, rules.judges)
-    return [problem for part in (*parts, rules.examples, rules.blanks) for problem in part()]
+    parts = (rules.expressions, rules.criteria, rules.thresholds, rules.rollup, rules.outcome, rules.combine)
+    more = (rules.judges, rules.escalate, rules.examples, rules.blanks)
+    return [problem for part in (*parts, *more) for problem in part()]
 
 
 class _Rules:
@@ -58,8 +62,9 @@ class _Rules:
             return
         fault = expression_fault(node.text, names)
         if fault is not None:
-            at = Node(node.line, node.column_of(fault.offset), None)
-            yield self.told(at, field, fault.message, fault.found, fault.allowed, fault.suggestion)
+            at = Node(*node.place_of(fault.offset), None)
+            told = self.told(at, field, fault.message, fault.found, fault.allowed, fault.suggestion)
+            yield replace(told, about=EXPRESSIONS)
 
     def each_criterion(self) -> Iterator[tuple[str, Node]]:
         criteria = self.root["criteria"]
@@ -87,12 +92,21 @@ class _Rules:
             yield self.told(_key(node, "check"), field, "has both ask and check", allowed="exactly one of them")
         if not ask and not check:
             yield self.told(node, field, "has neither ask nor check", allowed="exactly one of them")
+        if ask and ask.text is not None:
+            yield from self.placeholders(ask, ask.text, f"{field}.ask")
         if check:
             yield from self.check(field, node, check)
             return
         for name in ("of", "value"):
             if node[name]:
                 yield self.told(_key(node, name), f"{field}.{name}", "only a check has this", allowed="with check:")
+
+    def placeholders(self, ask: Node, text: str, field: str) -> Problems:
+        for name, offset in placeholders(text):
+            if name not in self.names:
+                at = Node(*ask.place_of(offset), None)
+                message, found = "there is no content of this name", quoted(f"{{{name}}}")
+                yield self.told(at, field, message, found, listed(self.names), _in_braces(name, self.names))
 
     def check(self, field: str, node: Node, check: Node) -> Problems:
         for name in ("scale", "pass_at"):
@@ -106,8 +120,23 @@ class _Rules:
         elif not of and "answer" not in self.names:
             message = "looks at 'answer', which content does not name: say which with of:"
             yield self.told(check, f"{field}.check", message, allowed=listed(self.names))
+        if check.text is None:
+            return
         if check.text in set(CheckName):
             yield from self.check_value(field, node, check, CheckName(check.text))
+        elif check.text in (known := installed_checks()):
+            yield from self.plugin_value(field, node, check, check.text)
+        else:
+            suggestion = nearest(check.text, known)
+            message = "is not one of the choices"
+            yield self.told(check, f"{field}.check", message, quoted(check.text), listed(known), suggestion)
+
+    def plugin_value(self, field: str, node: Node, check: Node, name: str) -> Problems:
+        value = node["value"]
+        fault = plugin_fault(name, value.plain() if value else None)
+        if fault is not None:
+            found = value.described() if value else "no value"
+            yield self.told(value or check, f"{field}.value", f"{name} does not take it: {fault}", found)
 
     def check_value(self, field: str, node: Node, check: Node, name: CheckName) -> Problems:
         value = node["value"]
@@ -195,6 +224,21 @@ class _Rules:
             message = "an unknown verdict leaves the event pending"
             yield self.told(key, "outcome.unknown", message, "'unknown'", "pass, partial, fail")
 
+    def combine(self) -> Problems:
+        combine, role = self.root["combine"], self.root["role"]
+        if combine and (role is None or role.text == "quality"):
+            found = f"role {role.text}" if role else "role quality, its default"
+            at = _key(self.root, "combine")
+            yield self.told(at, "combine", "combines nothing under this role", found, "role: outcome")
+
+    def escalate(self) -> Problems:
+        escalate, judges = self.root["escalate"], self.root["judges"]
+        to = escalate["to"] if escalate else None
+        models = [judge["model"] for judge in judges.children] if judges else []
+        if to and to.text is not None and to.text in ([model.text for model in models if model] or ["default"]):
+            message = "judges already, so it would be asked the same again"
+            yield self.told(to, "escalate.to", message, quoted(to.text), "a stronger model than those under judges")
+
     def judges(self) -> Problems:
         judges, seen = self.root["judges"], set[str]()
         for index, judge in enumerate(judges.children if judges else ()):
@@ -213,25 +257,39 @@ class _Rules:
     def examples(self) -> Problems:
         examples = self.root["examples"]
         criteria = {named.text: node for _, node in self.each_criterion() if (named := node["id"]) and named.text}
-        known = tuple(criteria)
+        first: dict[str, int] = {}
         for index, example in enumerate(examples.children if examples else ()):
             field = f"examples[{index}]"
-            for name, (key, _) in example.entries.items():
-                if name not in ("name", "expect", *self.names):
-                    allowed = ("name", "expect", *self.names)
-                    message = "is not a name of content"
-                    yield self.told(
-                        key, f"{field}.{name}", message, quoted(name), listed(allowed), nearest(name, allowed)
-                    )
-            expect = example["expect"]
-            for name, (key, answer) in (expect.entries if expect else {}).items():
-                at = f"{field}.expect.{name}"
-                if name not in criteria:
-                    yield self.told(
-                        key, at, "is not a criterion", quoted(name), listed(known), nearest(name, known)
-                    )
-                elif not isinstance(answer.value, bool | None | dict | list):
-                    yield from self.answer(at, answer, criteria[name])
+            name = example["name"]
+            if name and name.text is not None:
+                if name.text in first:
+                    message = f"is used twice, first in line {first[name.text]}"
+                    yield self.told(name, f"{field}.name", message, quoted(name.text), "a name of its own")
+                first.setdefault(name.text, name.line)
+            yield from self.example_content(field, example)
+            yield from self.expectations(f"{field}.expect", example["expect"], criteria)
+
+    def example_content(self, field: str, example: Node) -> Problems:
+        known = ("name", "expect", *self.names)
+        others = [(name, key) for name, (key, _) in example.entries.items() if name not in ("name", "expect")]
+        for name, key in others:
+            if name not in known:
+                message, suggestion = "is not a name of content", nearest(name, known)
+                yield self.told(key, f"{field}.{name}", message, quoted(name), listed(known), suggestion)
+        if example.entries and not others:
+            message = "has no content, so there is nothing to judge"
+            yield self.told(example, field, message, allowed=f"any of {listed(self.names)}")
+
+    def expectations(self, field: str, expect: Node | None, criteria: dict[str, Node]) -> Problems:
+        known = tuple(criteria)
+        if expect and expect.value == {}:
+            yield self.told(expect, field, "expects nothing, so nothing is tried", allowed=listed(known))
+        for name, (key, answer) in (expect.entries if expect else {}).items():
+            at = f"{field}.{name}"
+            if name not in criteria:
+                yield self.told(key, at, "is not a criterion", quoted(name), listed(known), nearest(name, known))
+            elif not isinstance(answer.value, bool | None | dict | list):
+                yield from self.answer(at, answer, criteria[name])
 
     def answer(self, field: str, answer: Node, criterion: Node) -> Problems:
         scale = criterion["scale"]
@@ -264,6 +322,11 @@ _VALUES = {
 
 def _key(mapping: Node, name: str) -> Node:
     return mapping.entries[name][0]
+
+
+def _in_braces(name: str, names: tuple[str, ...]) -> str | None:
+    close = nearest(name, names)
+    return None if close is None else f"{{{close}}}"
 
 
 def _number(node: Node | None, default: float) -> float:

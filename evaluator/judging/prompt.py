@@ -13,6 +13,7 @@ from evaluator.judging.shown import clean, show
 from evaluator.model.columns import canonical_json
 from evaluator.model.rubric import Criterion, Rubric
 from evaluator.model.verdict import CriterionLabel
+from evaluator.placeholders import answer_name as answer_name  # given on to the judge
 from evaluator.placeholders import filled
 
 PROMPT_VERSION = "2"
@@ -92,11 +93,6 @@ def build_messages(
         texts=shown.texts,
         instructions=tuple(_words(criteria, content)),
     )
-
-
-def answer_name(content: Mapping[str, Any]) -> str:
-    """Which content is the AI system's answer: answer, else output, else the last."""
-    return next((name for name in ("answer", "output") if name in content), list(content)[-1])
 
 
 def delimiter_for(content: Mapping[str, Any], secret: bytes) -> str:
