@@ -27,6 +27,7 @@ __all__ = [
     "decoded",
     "files_of",
     "judged_hash",
+    "meaning_of",
     "read_files",
     "read_folder",
     "read_loaded",
@@ -107,7 +108,13 @@ def version_of(rubric: Rubric) -> str:
 
     Comments, order of keys, spacing and the spelling of a number do not count; each word does.
     """
-    return sha256(canonical_json(_meaning(rubric.model_dump(exclude={"version"})))).hexdigest()[:16]
+    return sha256(canonical_json(meaning_of(rubric))).hexdigest()[:16]
+
+
+def meaning_of(rubric: Rubric) -> dict[str, Any]:
+    """What the version is a hash of, as plain values: rubrics that mean the same have equal ones."""
+    meaning: dict[str, Any] = _meaning(rubric.model_dump(exclude={"version"}))
+    return meaning
 
 
 _JUDGED = ("title", "content", "criteria", "verdict")
