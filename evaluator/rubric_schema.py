@@ -314,7 +314,6 @@ def _finish_reasons(schema: Schema) -> None:
         type="object",
         description=VALUE_ABOVE,
         properties={"value_above": amount},
-        required=["value_above"],
         additionalProperties=False,
     )
 
