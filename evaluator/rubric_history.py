@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+import yaml
+
 from evaluator.deployment import Deployment
 from evaluator.errors import NotFound
 from evaluator.model.rubric import Rubric, RubricVersion
@@ -195,6 +197,14 @@ def _said(verdict: Verdict, escalated: bool) -> Said:
         flags=tuple(verdict.flags),
         criteria=tuple(CriterionVerdict.model_validate(each) for each in verdict.criteria),
     )
+
+
+def text_of(named: NamedRubric) -> str:
+    """The YAML text of a rubric; written anew from its meaning where the text was not kept."""
+    if named.source:
+        return named.source
+    body = named.rubric.model_dump(mode="json", exclude={"version"}, exclude_defaults=True)
+    return yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=100)
 
 
 def version_before(named: NamedRubric, deployment: Deployment) -> NamedRubric:
