@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import typer
 
+from evaluator.rubric_commands.diff_command import diff
 from evaluator.rubric_commands.examples_command import run_golden
 from evaluator.rubric_commands.lint_command import lint
 from evaluator.rubric_commands.schema_command import schema
+from evaluator.rubric_commands.versions_command import versions
 
 rubrics_app = typer.Typer(no_args_is_help=True, help="Write, check, try and compare rubrics.")
 
-for name, command in (("lint", lint), ("test", run_golden), ("schema", schema)):
+for name, command in (
+    ("lint", lint),
+    ("test", run_golden),
+    ("schema", schema),
+    ("diff", diff),
+    ("versions", versions),
+):
     rubrics_app.command(name)(command)
