@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluator.settings import Settings, load_settings
@@ -33,3 +34,9 @@ def actor() -> str:
         return f"{getpass.getuser()} (command line)"
     except (KeyError, OSError):
         return f"uid {os.getuid()} (command line)"
+
+
+def has_database(settings: Settings) -> bool:
+    """Whether there is a database to look into already; one on a server is taken to be there."""
+    name, _, path = settings.resolved_database_url.partition(":///")
+    return name != "sqlite" or Path(path).exists()
