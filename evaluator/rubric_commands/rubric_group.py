@@ -8,12 +8,14 @@ from evaluator.rubric_commands.diff_command import diff
 from evaluator.rubric_commands.examples_command import run_golden
 from evaluator.rubric_commands.lint_command import lint
 from evaluator.rubric_commands.schema_command import schema
+from evaluator.rubric_commands.show_command import show
 from evaluator.rubric_commands.versions_command import versions
 
 rubrics_app = typer.Typer(no_args_is_help=True, help="Write, check, try and compare rubrics.")
 
 for name, command in (
     ("lint", lint),
+    ("show", show),
     ("test", run_golden),
     ("schema", schema),
     ("diff", diff),
