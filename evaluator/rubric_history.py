@@ -199,7 +199,7 @@ def _said(verdict: Verdict, escalated: bool) -> Said:
     )
 
 
-def text_of(named: NamedRubric) -> str:
+def yaml_of(named: NamedRubric) -> str:
     """The YAML text of a rubric; written anew from its meaning where the text was not kept."""
     if named.source:
         return named.source

@@ -50,16 +50,16 @@ def _print_text(name: str, deployment: Deployment, *, as_json: bool) -> None:
     from evaluator.console import err
     from evaluator.named_rubrics import rubric_named
     from evaluator.plain_json import json_bytes
-    from evaluator.rubric_history import text_of
+    from evaluator.rubric_history import yaml_of
 
     found = rubric_named(name, deployment)
     if as_json:
-        shown = {"id": found.rubric.id, "version": found.rubric.version, "yaml": text_of(found)}
+        shown = {"id": found.rubric.id, "version": found.rubric.version, "yaml": yaml_of(found)}
         typer.echo(json_bytes({**shown, "yaml_kept": bool(found.source)}, indented=True))
         return
     if not found.source:
         err.print("Its text was not kept; this is written anew from what it means.")
-    typer.echo(text_of(found), nl=False)
+    typer.echo(yaml_of(found), nl=False)
 
 
 def _rubrics_table(lines: Sequence[RubricLine]) -> Table:

@@ -1,0 +1,15 @@
+"""The commands of a rubric author, run as an author runs them, against a real database."""
+
+from __future__ import annotations
+
+import pytest
+
+from evaluator.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands see the test's own deployment."""
+    for name in ("data_dir", "database_url", "rubrics_dir"):
+        monkeypatch.setenv(f"ADJUDGE_{name.upper()}", str(getattr(settings, name)))
+    monkeypatch.setenv("COLUMNS", "200")
