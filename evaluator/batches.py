@@ -29,6 +29,7 @@ from evaluator.judging.judge import JudgeResult, JudgeWork, fingerprint, judge
 from evaluator.model.capture import Capture
 from evaluator.model.columns import utc_now
 from evaluator.model.judgement import Judgement, NotEvaluable
+from evaluator.model.rubric import JudgeSpec, Rubric
 from evaluator.model.verdict import Verdict, VerdictSource
 from evaluator.panel import RESTS_ON_CRITICAL
 from evaluator.pipeline import Batch, settle
@@ -178,7 +179,7 @@ class BatchRunner:
         leased = []
         for judgement in held:
             rubric, run = rubrics[judgement.rubric_version], runs[judgement.run_id]
-            spec = next(one for one in rubric.judges if one.model == judgement.judge)
+            spec = _spec_of(judgement, rubric)
             content = content_for(rubric, run_facts(run, captures.get(run.run_id, Capture())))
             work = JudgeWork(rubric, spec, content, judgement.repeat, run.fidelity)
             label = label_of(spec.model, self._deployment.settings)
@@ -375,6 +376,14 @@ class SettlementWriter:
             for _, done in group:
                 if not done.done():
                     done.set_result(None)
+
+
+def _spec_of(judgement: Judgement, rubric: Rubric) -> JudgeSpec:
+    """How the rubric asks this judgement's judge; an escalated one is asked as the stronger judge is."""
+    stronger = rubric.stronger_judge
+    if judgement.escalated and stronger is not None:
+        return stronger
+    return next(one for one in rubric.judges if one.model == judgement.judge)
 
 
 def _has_price(endpoint: Endpoint) -> bool:

@@ -7,15 +7,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 from evaluator.applicability import always_rule_matched, applies, content_for, run_facts
 from evaluator.deployment import Deployment
+from evaluator.escalation import escalate
 from evaluator.judging.judge import content_key, provider_of
 from evaluator.model.capture import Capture
-from evaluator.model.columns import canonical_json
-from evaluator.model.judgement import Judgement, JudgementState
+from evaluator.model.judgement import Judgement, JudgementState, judgement_id
 from evaluator.model.rubric import Rubric
 from evaluator.model.run import Run, RunState
 from evaluator.model.sample import Sample, SampleReason
@@ -37,7 +36,7 @@ class Enrolment:
     add: list[Judgement] = field(default_factory=list)
     supersede: list[str] = field(default_factory=list)
     versions: dict[str, Rubric] = field(default_factory=dict)
-    """Rubric versions pinned by what is added."""
+    """Rubric versions pinned by what is added, and those whose absence is for other rubrics to count with."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,8 @@ def enrol_events(
     queue.store_samples(connection, change.samples)
     queue.supersede(connection, change.supersede, now)
     queue.add_judgements(connection, change.add)
+    # what is judged already, as content that came back is, may want the stronger judge at once
+    escalate(connection, {one.event_id for one in change.add}, change.versions, deployment.settings, now)
     stale = _events_with_rollups(connection, change)
     if stale:
         roll_up_events(connection, lock_events(connection, stale), change.versions, now)
@@ -127,7 +128,7 @@ def _enrol_event(
                 continue
             version = rubric
             change.supersede += [one.judgement_id for one in history.judgements[run.run_id, rubric.id]]
-        elif sample is not None and not decision.taken and not requested:
+        elif sample is not None and sample.reason != SampleReason.LEFT_OUT and not decision.taken and not requested:
             continue
         else:
             version = rubric
@@ -144,16 +145,18 @@ def _enrol_event(
                 decided_at=_after(sample, now),
             )
         )
-        if taken:
+        if taken or version.combine is not None:
             change.versions[version.version] = version
+        if taken:
             change.add += judgements_for(run, version, content_for(version, of_run), settings, now)
 
 
 def _leave_out(change: Enrolment, history: History, run: Run, rubric: Rubric, now: datetime) -> None:
     """Take out of force what was queued or judged while the rubric still applied to the run."""
     sample = history.samples.get((run.run_id, rubric.id))
-    if sample is not None and sample.taken:
-        change.samples.append(sample.model_copy(update={"taken": False, "decided_at": _after(sample, now)}))
+    if sample is not None and sample.reason != SampleReason.LEFT_OUT:
+        left_out = {"taken": False, "reason": SampleReason.LEFT_OUT, "decided_at": _after(sample, now)}
+        change.samples.append(sample.model_copy(update=left_out))
         change.supersede += [one.judgement_id for one in history.judgements[run.run_id, rubric.id]]
 
 
@@ -193,11 +196,6 @@ def judgements_for(
         for place, spec in enumerate(rubric.judges)
         for repeat in range(spec.repeats)
     ]
-
-
-def judgement_id(*parts: str | int) -> str:
-    """32 hex digits over all that makes work the same work: event, run, rubric version, judge, repeat, content."""
-    return sha256(canonical_json(parts)).hexdigest()[:32]
 
 
 def _events_with_rollups(connection: Connection, change: Enrolment) -> set[str]:

@@ -19,6 +19,7 @@ from evaluator.capture.span_facts import chunk_spans, log_facts
 from evaluator.deployment import Deployment
 from evaluator.enrolment import enrol_events
 from evaluator.errors import Conflict
+from evaluator.escalation import escalate
 from evaluator.model.columns import utc_now
 from evaluator.model.local_judge import LOCAL_PROVIDER
 from evaluator.model.outcome import Outcome, Signal
@@ -29,7 +30,7 @@ from evaluator.store import operations, outcomes, runs, spans
 from evaluator.store.api_keys import audit
 from evaluator.store.database import Connection, is_away
 from evaluator.store.judgements import Settlement
-from evaluator.store.rubric_versions import last_version
+from evaluator.store.rubric_versions import last_version, load_versions
 from evaluator.store.spans import Arrived
 
 TRACES_AT_ONCE = 40
@@ -276,7 +277,10 @@ def _hand_out(connection: Connection, deployment: Deployment, now: datetime) -> 
             unsettled += held_back
             batches += [Batch(tuple(ids), token, provider, slots) for token, ids in leased]
     if unsettled:
-        roll_up_events(connection, runs.lock_events(connection, set(unsettled)), {}, now)
+        workflows = runs.lock_events(connection, set(unsettled))
+        versions = load_versions(connection, queue.versions_judged(connection, workflows))
+        escalate(connection, workflows, versions, settings, now)
+        roll_up_events(connection, workflows, versions, now)
     return batches
 
 
@@ -326,9 +330,11 @@ def _lease_share(
 
 
 def settle(deployment: Deployment, settlements: Sequence[Settlement]) -> None:
-    """Write how judgements ended, with the rollups, signals and outcomes that follow from them."""
+    """Write how judgements ended, with what follows: the stronger judge's turn, rollups, signals and outcomes."""
     events = sorted({one.judgement.event_id for one in settlements})
-    rubrics = deployment.rubric_versions({one.judgement.rubric_version for one in settlements})
+    judged_under = deployment.rubric_versions({one.judgement.rubric_version for one in settlements})
+    # what is in force may count with it; what is at hand need not be read
+    rubrics = {**{one.version: one for one in deployment.shelf.rubrics}, **judged_under}
 
     def act(connection: Connection) -> None:
         now = utc_now()
@@ -336,6 +342,7 @@ def settle(deployment: Deployment, settlements: Sequence[Settlement]) -> None:
         written = queue.settle(connection, settlements, now)
         ended = {one.judgement.event_id for one in written if one.retry_at is None}
         if ended:
+            escalate(connection, ended, judged_under, deployment.settings, now)
             roll_up_events(connection, {event: workflows[event] for event in ended}, rubrics, now)
 
     deployment.database.transact(act, patience_seconds=300)

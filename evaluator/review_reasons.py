@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
 from typing import Any
 
-from evaluator.model.rubric import Rubric
+from evaluator.model.rollup import RollupVerdict
+from evaluator.model.rubric import ReviewPolicy, Rubric
 from evaluator.model.verdict import VerdictLabel
 from evaluator.panel import RunVerdict
 
@@ -18,6 +20,7 @@ NEAR = 0.1
 """A score this close to a threshold is near it: of ten equal criteria, one answered otherwise moves it so far."""
 LOW_CONFIDENCE = Decimal("0.5")
 """Below it the app itself thinks that it was rather wrong than right."""
+VALUE_ABOVE = "value_above"
 AUDIT = "audit"
 """The reason of events that people see at random, whatever the judges said of them."""
 
@@ -48,10 +51,37 @@ def reasons(
     return tuple(dict.fromkeys(reason for reason in held if reason is not None))
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedRun:
+    """A judged run of an event: its verdict, the rubric version it was judged under, what the app said of itself."""
+
+    verdict: RunVerdict
+    rubric: Rubric
+    diagnostics: Mapping[str, Any]
+
+
+def review_reasons(
+    policy: ReviewPolicy, event_id: str, runs: Sequence[JudgedRun], rollup: RollupVerdict
+) -> tuple[str, ...]:
+    """Why a rubric's review policy wants a person to look at an event, in the policy's order; `audit` comes last.
+
+    A reason that holds for one of the judged runs holds for the event. It is unknown as well where its rollup is and
+    waits for nothing. Without a judged run there is nothing to look at.
+    """
+    if not runs:
+        return ()
+    held = {reason for run in runs for reason in reasons(policy.send, run.verdict, run.rubric, run.diagnostics)}
+    if rollup.verdict == VerdictLabel.UNKNOWN and not rollup.waiting:
+        held.add("unknown")
+    wanted = dict.fromkeys(one if isinstance(one, str) else VALUE_ABOVE for one in policy.send)
+    audited = (AUDIT,) if is_audited(event_id, policy.audit_rate) else ()
+    return (*(reason for reason in wanted if reason in held), *audited)
+
+
 def _held(condition: Condition, run: RunVerdict, rubric: Rubric, diagnostics: Mapping[str, Any]) -> str | None:
     if not isinstance(condition, str):
         value = _number(diagnostics.get("value_amount"))
-        return "value_above" if value is not None and any(value > most for most in condition.values()) else None
+        return VALUE_ABOVE if value is not None and any(value > most for most in condition.values()) else None
     match condition:
         case "unknown":
             holds = run.verdict == VerdictLabel.UNKNOWN

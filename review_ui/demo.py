@@ -21,6 +21,7 @@ from evaluator.model.columns import utc_now
 from evaluator.model.rubric import Role
 from evaluator.model.verdict import VerdictLabel
 from evaluator.settings import Settings, load_settings
+from evaluator.settlement import standing_of
 from evaluator.situation import Situation, judge_label, situation_of
 from evaluator.store.api_keys import issue_key, revoke_key
 from evaluator.store.database import Connection
@@ -153,13 +154,10 @@ def outcome_verdicts(
 ) -> dict[str, VerdictLabel]:
     """Run id → what the judge under the outcome rubric in force said of it."""
     deciding = {rubric.id for rubric in deployment.shelf.rubrics if rubric.role is Role.OUTCOME}
-    return {
-        taken.run_id: VerdictLabel(verdict.verdict)
-        for taken in taken_runs(connection, event_ids)
-        if taken.rubric_id in deciding
-        for _, _, verdict in taken.judgements
-        if verdict is not None
-    }
+    taken = [one for one in taken_runs(connection, event_ids) if one.rubric_id in deciding]
+    rubrics = deployment.rubric_versions({one.rubric_version for one in taken})
+    said = {one.run_id: standing_of(one, rubrics[one.rubric_version])[0].verdict for one in taken}
+    return {run_id: verdict for run_id, verdict in said.items() if verdict is not None}
 
 
 @dataclass(frozen=True)

@@ -111,26 +111,31 @@ def ranked(signals: Sequence[Signal], outcome: Outcome | None) -> list[RankedSig
     deciding = outcome.signal_id if outcome is not None else None
     winner = next((one for one in signals if one.signal_id == deciding), None)
     ordered = sorted(signals, key=lambda one: (one.occurred_at, one.recorded_at, one.signal_id), reverse=True)
-    newest: dict[SignalSource, str] = {}
+    newest: dict[tuple[SignalSource, str], str] = {}
     for one in ordered:
-        newest.setdefault(one.source, one.signal_id)
+        newest.setdefault((one.source, one.origin), one.signal_id)
+    last = set(newest.values())
     return [
-        RankedSignal(signal=one, decides=one is winner, why=_why(one, winner, newest))
+        RankedSignal(signal=one, decides=one is winner, why=_why(one, winner, is_last=one.signal_id in last))
         for source in STRENGTH
         for one in ordered
         if one.source == source
     ]
 
 
-def _why(signal: Signal, winner: Signal | None, newest: dict[SignalSource, str]) -> str:
+def _why(signal: Signal, winner: Signal | None, *, is_last: bool) -> str:
+    """Why a signal decides or not; the last of its origin is that origin's word."""
+    speaker = _SPEAKER[signal.source]
     if signal is winner:
-        return f"Decides: the newest of the strongest evidence, {_SPEAKER[signal.source]}."
-    if newest[signal.source] != signal.signal_id:
-        return f"Replaced: {_SPEAKER[signal.source]} said something newer."
+        return f"Decides: the newest of the strongest evidence, {speaker}."
+    if not is_last:
+        return f"Replaced: {speaker} said something newer."
     if signal.outcome == FinalOutcome.PENDING:
-        return f"Takes back what {_SPEAKER[signal.source]} said before."
+        return f"Takes back what {speaker} said before."
+    if winner is not None and winner.source == signal.source:
+        return f"Replaced: {speaker} said something newer."
     if winner is not None and STRENGTH.index(winner.source) < STRENGTH.index(signal.source):
-        return f"Outranked: {_SPEAKER[winner.source]} goes before {_SPEAKER[signal.source]}."
+        return f"Outranked: {_SPEAKER[winner.source]} goes before {speaker}."
     return "Not counted yet."
 
 

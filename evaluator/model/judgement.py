@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 
 from sqlmodel import Field, SQLModel, String
 
-from evaluator.model.columns import UtcTime, utc_now
+from evaluator.model.columns import UtcTime, canonical_json, utc_now
 
 
 class JudgementState(StrEnum):
@@ -77,3 +78,8 @@ class Judgement(SQLModel):
     lease_until: datetime | None = Field(default=None, sa_type=UtcTime)
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcTime)
     settled_at: datetime | None = Field(default=None, sa_type=UtcTime)
+
+
+def judgement_id(*parts: str | int) -> str:
+    """32 hex digits over all that makes work the same work: event, run, rubric version, judge, repeat, content."""
+    return sha256(canonical_json(parts)).hexdigest()[:32]

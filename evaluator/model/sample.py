@@ -19,6 +19,8 @@ class SampleReason(StrEnum):
     """A run of the event matched one of the rubric's always rules."""
     REQUESTED = "requested"
     """Somebody asked for this run to be judged."""
+    LEFT_OUT = "left_out"
+    """The rubric applied to the run once and no longer does: not taken, whatever the rate."""
 
 
 class Sample(SQLModel):

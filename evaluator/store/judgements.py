@@ -69,6 +69,16 @@ def judgements_of_events(connection: Connection, event_ids: Collection[str]) -> 
     return [Judgement.model_validate(dict(row)) for row in rows]
 
 
+def versions_judged(connection: Connection, event_ids: Collection[str]) -> set[str]:
+    """The rubric versions under which runs of these events are judged."""
+    versions = (
+        select(_judgement.c.rubric_version)
+        .where(_judgement.c.event_id.in_(event_ids), _judgement.c.state != JudgementState.SUPERSEDED)
+        .distinct()
+    )
+    return set(connection.execute(versions).scalars())
+
+
 def add_judgements(connection: Connection, judgements: Sequence[Judgement]) -> None:
     """Put work in the queue; work that is known stays as it is, unless it had been superseded."""
     if not judgements:

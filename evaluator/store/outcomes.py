@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, and_, func, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, and_, func, select, tuple_, update
 
 from evaluator.model.judgement import Judgement, JudgementState, NotEvaluable
 from evaluator.model.outcome import Outcome, Signal
 from evaluator.model.rollup import Rollup
-from evaluator.model.verdict import Verdict
+from evaluator.model.sample import SampleReason
+from evaluator.model.verdict import CriterionLabel, CriterionVerdict, Verdict, VerdictLabel
+from evaluator.panel import Said
 from evaluator.store.database import as_row, insert_into, table_of
 from evaluator.store.tables import (
     EventRow,
@@ -119,22 +122,31 @@ def append_outcomes(connection: Connection, outcomes: Sequence[Outcome]) -> None
         connection.execute(_outcome.insert(), [as_row(one) for one in outcomes])
 
 
-@dataclass(frozen=True, slots=True)
-class Opinion:
-    """What a rollup needs of one verdict."""
+@dataclass(slots=True)
+class Judged:
+    """One judgement in force, and what its judge said."""
 
-    verdict: str
-    score: float | None
-    judge: str
-    repeat: int
-    fingerprint: str
-    flags: list[str]
+    judgement_id: str
+    state: JudgementState
+    reason: NotEvaluable | None
+    escalated: bool
+    fingerprint: str | None
+    said: Said | None
 
 
 class Taken:
     """One run taken for judging under a rubric, with the judgements in force and their verdicts."""
 
-    __slots__ = ("event_id", "judgements", "probability", "rubric_id", "rubric_version", "run_id", "started_at")
+    __slots__ = (
+        "diagnostics",
+        "event_id",
+        "judgements",
+        "probability",
+        "rubric_id",
+        "rubric_version",
+        "run_id",
+        "started_at",
+    )
 
     def __init__(
         self,
@@ -144,6 +156,7 @@ class Taken:
         rubric_version: str,
         probability: float,
         started_at: datetime,
+        diagnostics: dict[str, Any],
     ) -> None:
         self.run_id = run_id
         self.event_id = event_id
@@ -151,14 +164,30 @@ class Taken:
         self.rubric_version = rubric_version
         self.probability = probability
         self.started_at = started_at
-        self.judgements: list[tuple[JudgementState, NotEvaluable | None, Opinion | None]] = []
+        self.diagnostics = diagnostics
+        self.judgements: list[Judged] = []
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a verdict may still come that the run's depends on; nobody waits behind the stronger judge's."""
+        if any(one.escalated and one.said for one in self.judgements):
+            return False
+        return any(one.state in (JudgementState.DUE, JudgementState.LEASED) for one in self.judgements)
+
+    @property
+    def said(self) -> list[Said]:
+        """Every verdict on the run."""
+        return [one.said for one in self.judgements if one.said is not None]
 
 
 def taken_runs(connection: Connection, event_ids: Collection[str]) -> list[Taken]:
-    """What the rollups of these events rest on, per run and rubric, under the version last sampled."""
+    """What the rollups of these events rest on, per run and rubric, under the version last sampled.
+
+    A verdict comes with its criteria only where its judge was asked several times and no verdict is to come.
+    """
     taken: dict[tuple[str, str], Taken] = {}
     samples = connection.execute(
-        select(_sample, _run.c.started_at)
+        select(_sample, _run.c.started_at, _run.c.diagnostics)
         .join(_run, _run.c.run_id == _sample.c.run_id)
         .where(_sample.c.event_id.in_(event_ids))
         .order_by(_sample.c.decided_at)
@@ -168,28 +197,77 @@ def taken_runs(connection: Connection, event_ids: Collection[str]) -> list[Taken
             taken.pop((row.run_id, row.rubric_id), None)
             continue
         taken[row.run_id, row.rubric_id] = Taken(
-            row.run_id, row.event_id, row.rubric_id, row.rubric_version, row.probability, row.started_at
+            row.run_id,
+            row.event_id,
+            row.rubric_id,
+            row.rubric_version,
+            row.probability,
+            row.started_at,
+            row.diagnostics,
         )
     for row in connection.execute(_judged(event_ids)):
         run = taken.get((row.run_id, row.rubric_id))
         if run is not None and run.rubric_version == row.rubric_version:
-            opinion = (
-                None
-                if row.verdict is None
-                else Opinion(row.verdict, row.score, row.judge, row.repeat, row.fingerprint, row.flags)
-            )
-            run.judgements.append((JudgementState(row.state), row.reason and NotEvaluable(row.reason), opinion))
+            run.judgements.append(_judged_of(row))
+    _add_criteria(connection, taken.values())
     return list(taken.values())
+
+
+def _judged_of(row: Row[Any]) -> Judged:
+    said = (
+        None
+        if row.verdict is None
+        else Said(row.judge, row.repeat, row.escalated, VerdictLabel(row.verdict), row.score, tuple(row.flags))
+    )
+    return Judged(
+        row.judgement_id,
+        JudgementState(row.state),
+        row.reason and NotEvaluable(row.reason),
+        row.escalated,
+        row.fingerprint,
+        said,
+    )
+
+
+def _add_criteria(connection: Connection, runs: Iterable[Taken]) -> None:
+    """Load the answers of those who were asked repeatedly: nobody else's are needed, and they are long."""
+    repeated: dict[str, Judged] = {}
+    for run in runs:
+        if len(run.judgements) > 1 and not run.is_waiting:
+            times = Counter((said.judge, said.escalated) for said in run.said)
+            repeated |= {
+                one.judgement_id: one
+                for one in run.judgements
+                if one.said is not None and times[one.said.judge, one.escalated] > 1
+            }
+    if not repeated:
+        return
+    rows = connection.execute(
+        select(_verdict.c.judgement_id, _verdict.c.criteria).where(_verdict.c.judgement_id.in_(repeated))
+    )
+    for row in rows:
+        one = repeated[row.judgement_id]
+        assert one.said is not None
+        one.said = replace(one.said, criteria=tuple(_answer_of(answer) for answer in row.criteria))
+
+
+def _answer_of(stored: dict[str, Any]) -> CriterionVerdict:
+    """What counts of an answer; it was validated before it was stored."""
+    return CriterionVerdict.model_construct(
+        id=stored["id"], verdict=CriterionLabel(stored["verdict"]), level=stored.get("level")
+    )
 
 
 def _judged(event_ids: Collection[str]) -> Select[Any]:
     return (
         select(
+            _judgement.c.judgement_id,
             _judgement.c.run_id,
             _judgement.c.rubric_id,
             _judgement.c.rubric_version,
             _judgement.c.state,
             _judgement.c.reason,
+            _judgement.c.escalated,
             _verdict.c.verdict,
             _verdict.c.score,
             _verdict.c.judge,
@@ -200,6 +278,24 @@ def _judged(event_ids: Collection[str]) -> Select[Any]:
         .join(_verdict, _verdict.c.judgement_id == _judgement.c.judgement_id, isouter=True)
         .where(_judgement.c.event_id.in_(event_ids), _judgement.c.state != JudgementState.SUPERSEDED)
     )
+
+
+def sampled_versions(connection: Connection, event_ids: Collection[str]) -> dict[tuple[str, str], str]:
+    """(event, rubric) → the version that applies to the event's last run it applies to, taken or not."""
+    last: dict[tuple[str, str], Any] = {}
+    rows = connection.execute(
+        select(_sample, _run.c.started_at)
+        .join(_run, _run.c.run_id == _sample.c.run_id)
+        .where(_sample.c.event_id.in_(event_ids))
+        .order_by(_sample.c.decided_at)
+    )
+    for row in rows:
+        last[row.run_id, row.rubric_id] = row
+    applying = sorted(
+        (row for row in last.values() if row.reason != SampleReason.LEFT_OUT),
+        key=lambda row: (row.started_at, row.run_id),
+    )
+    return {(row.event_id, row.rubric_id): row.rubric_version for row in applying}
 
 
 def verdicts_of_event(connection: Connection, event_id: str) -> list[tuple[Judgement | None, Verdict]]:
