@@ -312,12 +312,14 @@ def _node(event: Any, value: Any) -> Node:
     return Node(event.start_mark.line + 1, event.start_mark.column + 1, value)
 
 
+_TAB = "a tab cannot stand here: indent with spaces"
 _HINTS = {
-    "\t": "a tab cannot stand here: indent with spaces",
+    "\t": _TAB,
     "`": "text that begins with ` needs quotes",
     "@": "text that begins with @ needs quotes",
     "%": "text that begins with % needs quotes",
 }
+_SIGNS = {"while scanning a tag": "!", "while scanning an anchor": "&", "while scanning an alias": "*"}
 _UNCLOSED = {
     "did not find expected ',' or '}'",
     "did not find expected ',' or ']'",
@@ -325,6 +327,14 @@ _UNCLOSED = {
     "could not find expected ':'",
 }
 _TAUGHT = {
+    "found a tab character that violates indentation": _TAB,
+    "found a tab character where an indentation space is expected": _TAB,
+    "block sequence entries are not allowed in this context": "a list begins on a line of its own, or is written [a, b]",
+    "mapping keys are not allowed in this context": "a key cannot stand here: text that begins with ? needs quotes",
+    "did not find expected '-' indicator": "each entry of the list begins with '- ' at one indentation",
+    "did not find expected comment or line break": "behind | or > the text begins on the next line",
+    "found unexpected document indicator": "the quote is never closed before the document ends",
+    "did not find expected <document start>": "nothing may stand behind the end of the document",
     "mapping values are not allowed in this context": "a second ': ' in one line: put the text in quotes, or indent",
     "did not find expected ',' or '}'": (
         "not closed, or text with [ ] { } or a comma within { }, which needs quotes: expected ',' or '}'"
@@ -333,9 +343,11 @@ _TAUGHT = {
         "not closed, or text with [ ] { } or a comma within [ ], which needs quotes: expected ',' or ']'"
     ),
     "did not find expected node content": "a value is missing here, or text that begins with a sign needs quotes",
-    "did not find expected key": "text goes on after its closing quote, or the indentation is off",
+    "did not find expected key": "text goes on after its closing quote or bracket, or the indentation is off",
     "found unexpected end of stream": "the quote is never closed",
     "could not find expected ':'": "a key needs ': ' and a value after it",
+    "found incompatible YAML document": "no %YAML line is read: leave it out",
+    "did not find expected hexdecimal number": "an escape in double quotes is not whole: use single quotes",
     "found unknown escape character": "a \\ in double quotes begins an escape: use single quotes, or \\\\ for one",
 }
 
@@ -347,8 +359,9 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Rubric
     taught = _TAUGHT.get(told, told)
     if told == "found character that cannot start any token":
         taught = _HINTS.get(character, told)
-    if error.context == "while scanning a tag" and opening is not None:
-        mark, character, taught = opening, "!", "text that begins with ! needs quotes"
+    if error.context in _SIGNS and opening is not None:
+        mark, character = opening, _SIGNS[error.context]
+        taught = f"text that begins with {character} needs quotes"
     # What is never closed is noticed far behind it; its opening is what the author has to look at.
     if told in _UNCLOSED and opening is not None and (opening.line != mark.line or not character):
         mark, character = opening, text[opening.index : opening.index + 1]

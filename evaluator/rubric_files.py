@@ -32,6 +32,7 @@ __all__ = [
     "read_folder",
     "read_loaded",
     "read_rubric",
+    "text_of",
     "version_of",
 ]
 
@@ -65,11 +66,11 @@ def read_rubric(text: str, *, name: str = "<text>") -> Rubric:
 
 def read_loaded(path: Path) -> LoadedRubric:
     """The rubric of one file with its text; raises RubricProblems, for a file that cannot be read as well."""
-    return _loaded(path, partial(_text_of, path))
+    return _loaded(path, partial(text_of, path))
 
 
-def _loaded(path: Path, text_of: Callable[[], str]) -> LoadedRubric:
-    source = text_of()
+def _loaded(path: Path, read: Callable[[], str]) -> LoadedRubric:
+    source = read()
     rubric, root = _read(source, str(path))
     return LoadedRubric(rubric, source, path, root)
 
@@ -172,7 +173,7 @@ def read_folder(folder: Path) -> RubricFolder:
     if not folder.is_dir():
         message = "there is no such folder; create it, or set ADJUDGE_RUBRICS_DIR to the folder of rubric files"
         return RubricFolder(problems=(RubricProblem(str(folder), 1, 1, "", message),))
-    return read_files((path, partial(_text_of, path)) for path in files_of(folder))
+    return read_files((path, partial(text_of, path)) for path in files_of(folder))
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -188,9 +189,9 @@ def read_files(files: Iterable[tuple[Path, Callable[[], str]]]) -> RubricFolder:
     """Rubrics by their files, each with a function that gives its text or raises RubricProblems."""
     loaded: list[LoadedRubric] = []
     problems: list[RubricProblem] = []
-    for path, text_of in files:
+    for path, read in files:
         try:
-            one = _loaded(path, text_of)
+            one = _loaded(path, read)
         except RubricProblems as error:
             problems += error.problems
             continue
@@ -201,7 +202,8 @@ def read_files(files: Iterable[tuple[Path, Callable[[], str]]]) -> RubricFolder:
     return RubricFolder(tuple(loaded), tuple(problems))
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a rubric file; raises RubricProblems where it cannot be read, is too large or is not UTF-8."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:

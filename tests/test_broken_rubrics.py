@@ -57,7 +57,8 @@ BROKEN_SYNTAX = {
         "5:14: a second ': ' in one line: put the text in quotes, or indent; found ':' (docs/rubrics.md#files)"
     ),
     HEAD + "role: 'a' == b": (
-        "5:11: text goes on after its closing quote, or the indentation is off; found '=' (docs/rubrics.md#files)"
+        "5:11: text goes on after its closing quote or bracket, or the indentation is off; found '=' "
+        "(docs/rubrics.md#files)"
     ),
     HEAD + "role: !!python/object:os.system x": (
         "5:7: tags are not read; text that begins with ! needs quotes; found "
@@ -130,7 +131,8 @@ BROKEN_SYNTAX = {
     ),
     laughs(): ("4:45: too many values, aliases expanded; allowed: at most 10000 (docs/rubrics.md#files)"),
     HEAD + " role: quality": (
-        "5:2: text goes on after its closing quote, or the indentation is off; found 'r' (docs/rubrics.md#files)"
+        "5:2: text goes on after its closing quote or bracket, or the indentation is off; found 'r' "
+        "(docs/rubrics.md#files)"
     ),
     HEAD + "role quality\nk: 1": ("5:1: a key needs ': ' and a value after it; found 'r' (docs/rubrics.md#files)"),
     HEAD + "key: [" * 30: ("5:121: nested too deeply; allowed: at most 40 levels (docs/rubrics.md#files)"),
@@ -140,6 +142,36 @@ BROKEN_SYNTAX = {
     HEAD + "{a: b}: c": ("5:1: a key has to be a word; found a mapping (docs/rubrics.md#files)"),
     HEAD + 'title: "\\q"': (
         "5:9: a \\ in double quotes begins an escape: use single quotes, or \\\\ for one; found '\\\\' "
+        "(docs/rubrics.md#files)"
+    ),
+    "id: a\n\ttitle: T\n": ("2:1: a tab cannot stand here: indent with spaces (docs/rubrics.md#files)"),
+    HEAD + "examples: - a": (
+        "5:11: a list begins on a line of its own, or is written [a, b]; found '-' (docs/rubrics.md#files)"
+    ),
+    HEAD + "judges:\n  - {model: a/b}\n  model: c/d": (
+        "7:3: each entry of the list begins with '- ' at one indentation; found 'm' (docs/rubrics.md#files)"
+    ),
+    HEAD + "title: | text": (
+        "5:10: behind | or > the text begins on the next line; found 't' (docs/rubrics.md#files)"
+    ),
+    HEAD + "role: & x": ("5:7: text that begins with & needs quotes; found '&' (docs/rubrics.md#files)"),
+    HEAD + "role: *": ("5:7: text that begins with * needs quotes; found '*' (docs/rubrics.md#files)"),
+    HEAD + "examples: ? a": (
+        "5:11: a key cannot stand here: text that begins with ? needs quotes; found '?' (docs/rubrics.md#files)"
+    ),
+    HEAD + "role: [a]]": (
+        "5:10: text goes on after its closing quote or bracket, or the indentation is off; found ']' "
+        "(docs/rubrics.md#files)"
+    ),
+    "%YAML 3.0\n---\n" + HEAD: ("1:1: no %YAML line is read: leave it out; found '%' (docs/rubrics.md#files)"),
+    HEAD + 'role: "\\u12"': (
+        "5:10: an escape in double quotes is not whole: use single quotes; found '1' (docs/rubrics.md#files)"
+    ),
+    HEAD + 'title: "a\n---\n"': (
+        "6:1: the quote is never closed before the document ends; found '-' (docs/rubrics.md#files)"
+    ),
+    HEAD + "review:\n   blind: true\n  reviewers: 1": (
+        "7:3: text goes on after its closing quote or bracket, or the indentation is off; found 'r' "
         "(docs/rubrics.md#files)"
     ),
 }

@@ -159,7 +159,7 @@ def test_lint_names_file_line_and_column(tmp_path: Path, capsys: Printed, form: 
 def test_lint_of_good_rubrics_is_0_and_says_how_many(capsys: Printed, settings: Settings) -> None:
     add_rubric(settings.rubrics_dir)
     assert run(["rubrics", "lint"]) == 0
-    assert "1 rubric, no problems" in capsys.readouterr().err
+    assert capsys.readouterr().out == "1 rubric: no problems.\n"
 
 
 def test_settings_say_where_they_come_from_and_hide_passwords(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from evaluator.errors import Misconfigured
 from evaluator.store.database import Database
@@ -18,6 +22,23 @@ def schema_revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+@contextmanager
+def at_this_schema(database: Database) -> Iterator[Connection]:
+    """A connection for a look at a database that has to be at HEAD already; nothing is changed.
+
+    Raises Misconfigured where it is out of reach, on the way as well, and where it is at another schema.
+    """
+    try:
+        with database.read() as connection:
+            found = schema_revision(connection)
+            if found != HEAD:
+                is_at = "is empty" if found is None else f"is at schema {found}"
+                raise Misconfigured(f"The database {is_at}, this release knows {HEAD}.")
+            yield connection
+    except (DBAPIError, PoolTimeout) as error:
+        raise Misconfigured("The database is out of reach or too busy.") from error
 
 
 def upgrade(database: Database) -> None:
