@@ -131,11 +131,15 @@ def backtests_of(connection: Connection, rubric_id: str | None = None, *, limit:
     return [Backtest.model_validate(dict(row)) for row in connection.execute(query).mappings()]
 
 
-def verdicts_of(connection: Connection, backtest_id: str) -> list[BacktestVerdict]:
-    """Every verdict of a backtest, by run, version, judge and repeat."""
+def verdicts_of(
+    connection: Connection, backtest_id: str, *, run_ids: Collection[str] | None = None
+) -> list[BacktestVerdict]:
+    """Every verdict of a backtest (on these runs), by run, version, judge and repeat."""
     order = (_judged.c.run_id, _judged.c.rubric_version, _judged.c.judge, _judged.c.repeat)
-    rows = connection.execute(select(_judged).where(_judged.c.backtest_id == backtest_id).order_by(*order))
-    return [BacktestVerdict.model_validate(dict(row)) for row in rows.mappings()]
+    query = select(_judged).where(_judged.c.backtest_id == backtest_id).order_by(*order)
+    if run_ids is not None:
+        query = query.where(_judged.c.run_id.in_(run_ids))
+    return [BacktestVerdict.model_validate(dict(row)) for row in connection.execute(query).mappings()]
 
 
 def judged_before(connection: Connection, keys: Collection[Key]) -> dict[Key, BacktestVerdict]:
@@ -196,17 +200,52 @@ def workflows_of_runs(connection: Connection) -> list[str]:
 
 
 def events_with_ready_runs(
-    connection: Connection, *, workflows: Collection[str] | None, since: datetime | None, limit: int
+    connection: Connection,
+    *,
+    workflows: Collection[str] | None,
+    since: datetime | None,
+    limit: int,
+    among: Collection[str] | None = None,
 ) -> list[str]:
-    """Ids of events with a run that may be judged, newest activity first; of these workflows only, and since then."""
+    """Ids of events with a run that may be judged, newest activity first.
+
+    Only those of these workflows, with activity since a time, among these events; each left out where it is None.
+    """
     ready = select(_run.c.run_id).where(_run.c.event_id == _event.c.event_id, _run.c.state == RunState.READY)
     if workflows is not None:
         ready = ready.where(_run.c.workflow.in_(workflows))
-    query = select(_event.c.event_id).where(ready.exists())
+    query = select(_event.c.last_activity_at, _event.c.event_id).where(ready.exists())
     if since is not None:
         query = query.where(_event.c.last_activity_at >= since)
-    order = (_event.c.last_activity_at.desc(), _event.c.event_id)
-    return list(connection.execute(query.order_by(*order).limit(limit)).scalars())
+    query = query.order_by(_event.c.last_activity_at.desc(), _event.c.event_id).limit(limit)
+    if among is None:
+        return [row.event_id for row in connection.execute(query)]
+    ids, found = sorted(among), []
+    for start in range(0, len(ids), _KEYS_AT_ONCE):
+        some = query.where(_event.c.event_id.in_(ids[start : start + _KEYS_AT_ONCE]))
+        found += [(row.last_activity_at, row.event_id) for row in connection.execute(some)]
+    found.sort(key=lambda pair: pair[1])
+    found.sort(key=lambda pair: pair[0], reverse=True)
+    return [event_id for _, event_id in found[:limit]]
+
+
+def events_of_runs(connection: Connection, run_ids: Collection[str]) -> dict[str, str]:
+    """Run id → the event it belongs to; unknown runs are left out."""
+    ids, found = sorted(run_ids), dict[str, str]()
+    for start in range(0, len(ids), _KEYS_AT_ONCE):
+        some = ids[start : start + _KEYS_AT_ONCE]
+        rows = connection.execute(select(_run.c.run_id, _run.c.event_id).where(_run.c.run_id.in_(some)))
+        found.update({row.run_id: row.event_id for row in rows})
+    return found
+
+
+def known_events(connection: Connection, event_ids: Collection[str]) -> set[str]:
+    """Those of these events that exist here."""
+    ids, found = sorted(event_ids), set[str]()
+    for start in range(0, len(ids), _KEYS_AT_ONCE):
+        some = ids[start : start + _KEYS_AT_ONCE]
+        found |= set(connection.execute(select(_event.c.event_id).where(_event.c.event_id.in_(some))).scalars())
+    return found
 
 
 def habits_of(connection: Connection, judges: Collection[str], *, last: int = 200) -> dict[str, JudgeHabits]:
