@@ -37,6 +37,7 @@ def run_facts(run: Run, capture: Capture) -> dict[str, Any]:
         "input": capture.input.value,
         "output": capture.output.value,
         "retrieval": capture.retrieval.value,
+        "tools": capture.tools.value,
     }
 
 

@@ -41,6 +41,7 @@ RUN_FACTS = {
     "input": "What went in: text or JSON.",
     "output": "What came out: text or JSON.",
     "retrieval": "List of retrieved texts or documents.",
+    "tools": "List of tool calls in time order, each with name, arguments, result and, where it failed, error.",
 }
 """Names a rubric's expressions over a run may begin with, each with what it holds."""
 

@@ -51,6 +51,17 @@ def test_facts_have_the_names_that_rubrics_may_use() -> None:
     assert set(facts_of()) == set(RUN_FACTS)
 
 
+def test_a_rubric_may_show_and_ask_for_the_tool_calls() -> None:
+    calls = [{"name": "refund", "arguments": {"cents": 1}, "error": "Gone"}, {"name": "mail"}]
+    facts = facts_of(Capture(tools=Passage(value=calls)))
+    rubric = a_rubric(
+        "content: {tools: tools, failed: 'tools[?error].name'}", "sample: {always: ['tools[?error]']}"
+    )
+    assert content_for(rubric, facts) == {"tools": calls, "failed": ["refund"]}
+    assert always_rule_matched(rubric, facts) == "tools[?error]"
+    assert facts_of()["tools"] is None
+
+
 def test_facts_are_plain_json() -> None:
     facts = facts_of()
     assert json.loads(json.dumps(facts)) == facts

@@ -19,8 +19,10 @@ from evaluator.capture.dialects import input_of, output_of
 from evaluator.capture.plain_otlp import MAX_DEPTH, is_kept
 from evaluator.capture.redaction import Redactor
 from evaluator.capture.reported_runs import ReportedRun, read_report
+from evaluator.capture.run_tools import MOST_CALLS
 from evaluator.capture.span_facts import SpanFacts
 from evaluator.capture.span_intake import EVENT_NAMES, bounded_id
+from evaluator.capture.tool_spans import TOOL_DIALECTS, executed_calls
 from evaluator.deployment import Deployment
 from evaluator.errors import Malformed
 from evaluator.model.capture import Fidelity, Passage
@@ -156,6 +158,24 @@ def test_dialects_win_in_the_order_of_the_page(side: int, read: Callable[[SpanFa
         order.append(won)
         del left[won]
     assert order == [row[0].strip("`") for row in table]
+
+
+@pytest.mark.parametrize("row", [row for row in rows("Content") if len(row) == 4 and row[0].startswith("`")])
+def test_a_tool_span_of_each_dialect_is_read_as_the_page_says(row: list[str]) -> None:
+    dialect, mark, arguments, result = (re.findall(r"`([^`]+)`", cell) for cell in row)
+    kind = {mark[0]: mark[1] if len(mark) > 1 else "look"}
+    (call,) = executed_calls(
+        [SpanFacts("t", "s", name="look", attributes={**kind, arguments[0]: "a", result[0]: "r"})]
+    )
+    assert (call.dialect, call.name, call.arguments, call.result) == (dialect[0], "look", "a", "r")
+
+
+def test_every_dialect_of_tool_spans_is_in_the_table() -> None:
+    assert {row[0].strip("`") for row in rows("Content") if len(row) == 4} >= {*TOOL_DIALECTS}
+
+
+def test_a_run_has_as_many_tool_calls_as_the_page_says() -> None:
+    assert f"{MOST_CALLS:,}; of spans" in section("Limits")
 
 
 def _content(name: str) -> str:

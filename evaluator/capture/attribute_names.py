@@ -41,6 +41,7 @@ _CONTENT = frozenset(
         "pydantic_ai.all_messages",
         "all_messages_events",
         "final_result",
+        "tool.parameters",
         "tool_arguments",
         "tool_response",
         "ai.response.text",
@@ -49,6 +50,7 @@ _CONTENT = frozenset(
         "ai.response.reasoning",
         "ai.result.text",
         "ai.result.object",
+        "ai.result.toolCalls",
         "ai.toolCall.args",
         "ai.toolCall.result",
     ]

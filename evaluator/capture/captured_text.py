@@ -8,6 +8,8 @@ from typing import Any
 from evaluator.capture.otlp_json import json_value
 from evaluator.model.capture import Fidelity
 
+LOST = {Fidelity.FULL: 0, Fidelity.TRUNCATED: 1, Fidelity.PARTIAL: 2, Fidelity.MISSING: 3}
+"""How much each fidelity has lost."""
 _OBJECT = re.compile(r"<[^<>\"]{1,300}(?:<locals>[^<>\"]{1,300})? at 0x[0-9A-Fa-f]+>")
 _BROKEN_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{0,3})?$")
 _CLOSERS = {"{": "}", "[": "]"}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from evaluator.capture.captured_text import read_text, value_fidelity
+from evaluator.capture.captured_text import LOST, read_text, value_fidelity
 from evaluator.capture.chat_messages import as_input, as_output, is_empty, messages_of
 from evaluator.capture.span_facts import LogFacts, SpanFacts
 from evaluator.model.capture import Fidelity, Passage
@@ -26,13 +26,13 @@ _MARKERS = (
     "retrieval.",
 )
 _MARKER_NAMES = frozenset(("input.value", "output.value"))
-_MESSAGE_EVENTS = {
+MESSAGE_EVENTS = {
     "gen_ai.system.message": "system",
     "gen_ai.user.message": "user",
     "gen_ai.assistant.message": "assistant",
     "gen_ai.tool.message": "tool",
 }
-_DETAILS = "gen_ai.client.inference.operation.details"
+DETAILS = "gen_ai.client.inference.operation.details"
 _RETRIEVAL_TOOL = re.compile(
     r"search|retriev|lookup|knowledge|(?:^|[_\-.])kb(?:$|[_\-.])|vector|(?:^|[_\-.])rag(?:$|[_\-.])", re.I
 )
@@ -44,7 +44,6 @@ _TOOL_RESULTS = (
     "tool_response",
     "mlflow.spanOutputs",
 )
-_LOST = {Fidelity.FULL: 0, Fidelity.TRUNCATED: 1, Fidelity.PARTIAL: 2, Fidelity.MISSING: 3}
 
 
 def speaks_genai(span: SpanFacts) -> bool:
@@ -93,7 +92,7 @@ def retrieval_of(spans: Sequence[SpanFacts]) -> Passage:
             if found is None or is_empty(found[0]):
                 continue
             items += found[0] if isinstance(found[0], list) else [found[0]]
-            fidelity = max(fidelity, found[1], key=_LOST.__getitem__)
+            fidelity = max(fidelity, found[1], key=LOST.__getitem__)
             carrier = carrier or span.span_id
         if items:
             return Passage(value=items, fidelity=fidelity, dialect=dialect, span_id=carrier)
@@ -129,6 +128,8 @@ def _attribute(*names: str) -> Reader:
 
     def read(span: SpanFacts, logs: Sequence[LogFacts]) -> Found:
         for name in names:
+            if name not in span.attributes:  # nearly all are absent, and every span is asked for each
+                continue
             found = _text(span, name)
             if found is not None and not is_empty(found[0]):
                 return found
@@ -154,20 +155,20 @@ def _genai_input(span: SpanFacts, logs: Sequence[LogFacts]) -> Found:
     found = _attribute("gen_ai.input.messages")(span, logs)
     instructions = _text(span, "gen_ai.system_instructions")
     for log in logs:
-        if found is None and log.name == _DETAILS:
+        if found is None and log.name == DETAILS:
             found = _logged(log.attributes.get("gen_ai.input.messages"), log.cut)
             instructions = instructions or _logged(log.attributes.get("gen_ai.system_instructions"))
     if found is None:
         found = _message_events(span, logs)
     if found is None or instructions is None:
         return found
-    return as_input(found[0], instructions[0]), max(found[1], instructions[1], key=_LOST.__getitem__)
+    return as_input(found[0], instructions[0]), max(found[1], instructions[1], key=LOST.__getitem__)
 
 
 def _genai_output(span: SpanFacts, logs: Sequence[LogFacts]) -> Found:
     found = _attribute("gen_ai.output.messages")(span, logs)
     for log in logs:
-        if found is None and log.name == _DETAILS:
+        if found is None and log.name == DETAILS:
             found = _logged(log.attributes.get("gen_ai.output.messages"), log.cut)
     return found or _choice_events(span, logs)
 
@@ -179,7 +180,7 @@ def _logged(value: Any, cut: bool = False) -> Found:
     return value, Fidelity.TRUNCATED if cut else fidelity
 
 
-def _events(span: SpanFacts, logs: Sequence[LogFacts]) -> list[tuple[str, Mapping[str, Any]]]:
+def events_of(span: SpanFacts, logs: Sequence[LogFacts]) -> list[tuple[str, Mapping[str, Any]]]:
     """Log records and span events of the span as (name, fields), in time order."""
     told = [(log.time_ns, log.name, log.body if isinstance(log.body, dict) else log.attributes) for log in logs]
     told += [
@@ -191,9 +192,9 @@ def _events(span: SpanFacts, logs: Sequence[LogFacts]) -> list[tuple[str, Mappin
 
 def _message_events(span: SpanFacts, logs: Sequence[LogFacts]) -> Found:
     messages = [
-        {"role": _MESSAGE_EVENTS[name], "content": None, **fields}
-        for name, fields in _events(span, logs)
-        if name in _MESSAGE_EVENTS and (fields.get("content") or fields.get("tool_calls"))
+        {"role": MESSAGE_EVENTS[name], "content": None, **fields}
+        for name, fields in events_of(span, logs)
+        if name in MESSAGE_EVENTS and (fields.get("content") or fields.get("tool_calls"))
     ]
     return (messages, _told_whole(logs)) if messages else None
 
@@ -204,7 +205,7 @@ def _told_whole(logs: Sequence[LogFacts]) -> Fidelity:
 
 def _choice_events(span: SpanFacts, logs: Sequence[LogFacts]) -> Found:
     messages = []
-    for name, fields in _events(span, logs):
+    for name, fields in events_of(span, logs):
         if name != "gen_ai.choice":
             continue
         message = fields.get("message", fields)
@@ -231,21 +232,20 @@ def _openinference(side: str) -> Reader:
     return read
 
 
-def _indexed(span: SpanFacts, prefix: str) -> list[dict[str, Any]]:
+def indexed(span: SpanFacts, prefix: str) -> list[dict[str, Any]]:
     """Attributes `prefix.N.rest` as one mapping of rest → value per N, in the order of N."""
     groups: dict[int, dict[str, Any]] = {}
-    for name, value in span.attributes.items():
-        if name.startswith(prefix):
-            index, _, rest = name[len(prefix) :].partition(".")
-            if index.isascii() and index.isdigit() and len(index) < 7:
-                groups.setdefault(int(index), {})[rest] = value
+    for name in [name for name in span.attributes if name.startswith(prefix)]:
+        index, _, rest = name[len(prefix) :].partition(".")
+        if index.isascii() and index.isdigit() and len(index) < 7:
+            groups.setdefault(int(index), {})[rest] = span.attributes[name]
     return [groups[index] for index in sorted(groups)]
 
 
 def _indexed_messages(span: SpanFacts, prefix: str, role: str) -> Found:
     """Flattened messages of OpenInference (`N.message.content`) or OpenLLMetry (`N.content`)."""
     messages = []
-    for fields in _indexed(span, prefix):
+    for fields in indexed(span, prefix):
         plain = {name.removeprefix("message."): value for name, value in fields.items()}
         content = plain.get("content") or [
             plain[name] for name in sorted(plain) if name.endswith("message_content.text") and plain[name]
@@ -253,7 +253,7 @@ def _indexed_messages(span: SpanFacts, prefix: str, role: str) -> Found:
         if isinstance(content, str) and content[:1] in ("[", "{"):
             parsed = read_text(content)[0]
             content = parsed if messages_of([{"role": role, "content": parsed}]) and _are_parts(parsed) else content
-        calls = _tool_calls(plain)
+        calls = indexed_calls(plain)
         message = {"role": str(plain.get("role") or role), "content": content or ""}
         if calls:
             message["parts"] = calls
@@ -271,7 +271,7 @@ def _are_parts(value: Any) -> bool:
     )
 
 
-def _tool_calls(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+def indexed_calls(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
     calls: dict[str, dict[str, Any]] = {}
     for name, value in sorted(fields.items()):
         if name.startswith("tool_calls."):
@@ -296,7 +296,7 @@ def _legacy_events(side: str) -> Reader:
     """The span events in which early conventions carried `gen_ai.prompt` and `gen_ai.completion`."""
 
     def read(span: SpanFacts, logs: Sequence[LogFacts]) -> Found:
-        for name, fields in _events(span, logs):
+        for name, fields in events_of(span, logs):
             if name == f"gen_ai.content.{side}" and fields.get(f"gen_ai.{side}"):
                 return _logged(fields[f"gen_ai.{side}"])
         return None
@@ -333,7 +333,7 @@ def _pydantic_output(span: SpanFacts, logs: Sequence[LogFacts]) -> Found:
 
 def _documents(span: SpanFacts) -> Found:
     documents = []
-    for fields in _indexed(span, "retrieval.documents."):
+    for fields in indexed(span, "retrieval.documents."):
         content = fields.get("document.content")
         if content:
             extra = {name: fields[f"document.{name}"] for name in ("id", "score") if f"document.{name}" in fields}

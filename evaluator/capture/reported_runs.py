@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
@@ -11,11 +12,12 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from evaluator.capture.assembly import AssembledRun
-from evaluator.capture.captured_text import value_fidelity, without_nul
+from evaluator.capture.captured_text import read_text, value_fidelity, without_nul
 from evaluator.capture.chat_messages import as_input, as_output
 from evaluator.capture.llm_calls import Price
 from evaluator.capture.redaction import Redactor
 from evaluator.capture.run_content import redactions_in
+from evaluator.capture.run_tools import MOST_CALLS, tools_in_messages
 from evaluator.errors import Malformed
 from evaluator.model.capture import Capture, Passage
 from evaluator.model.columns import canonical_json
@@ -43,6 +45,38 @@ def _as_status(value: Any) -> Any:
 
 
 Key = Annotated[str, BeforeValidator(_as_text), Field(min_length=1, max_length=400)]
+_LONGEST_ERROR = 4000
+
+
+def _known_only(data: Any, fields: Iterable[str]) -> Any:
+    if not isinstance(data, dict):
+        return data
+    unknown = [str(name)[:60] for name in data if name not in fields]
+    if unknown:
+        nearest = get_close_matches(unknown[0], fields, n=1, cutoff=0.5)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(fields)}."
+        raise ValueError(f"unknown field {unknown[0]!r}; {hint}")
+    return data
+
+
+class ReportedToolCall(BaseModel):
+    """One call of a tool; only its name is required."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    arguments: Any = None
+    """Any JSON; a text that is JSON is parsed."""
+    result: Any = None
+    error: Annotated[str, Field(min_length=1, max_length=_LONGEST_ERROR)] | None = None
+    """What went wrong, where it failed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_fields_only(cls, data: Any) -> Any:
+        return _known_only(data, cls.model_fields)
+
+
 Count = Annotated[int, Field(ge=0, lt=10**12)]
 
 
@@ -64,6 +98,8 @@ class ReportedRun(BaseModel):
     output: Any = None
     retrieval: Any = None
     """A list of texts or documents; a single one counts as a list of one."""
+    tools: Annotated[list[ReportedToolCall], Field(max_length=MOST_CALLS)] | None = None
+    """Tool calls in time order; left out, they are taken from chat messages in input and output."""
     customer_id: Key | None = None
     tenant_id: Key | None = None
     environment: Key | None = None
@@ -83,14 +119,7 @@ class ReportedRun(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _known_fields_only(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        unknown = [str(name)[:60] for name in data if name not in cls.model_fields]
-        if unknown:
-            nearest = get_close_matches(unknown[0], cls.model_fields, n=1, cutoff=0.5)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(cls.model_fields)}."
-            raise ValueError(f"unknown field {unknown[0]!r}; {hint}")
-        return data
+        return _known_only(data, cls.model_fields)
 
     @model_validator(mode="after")
     def _of_a_sane_size(self) -> ReportedRun:
@@ -101,6 +130,8 @@ class ReportedRun(BaseModel):
             for name in names:
                 if _json_size(name, getattr(self, name)) > limit:
                     raise ValueError(f"{name} is larger than {limit} bytes of JSON")
+        if _json_size("tools", [call.model_dump() for call in self.tools or ()]) > _LARGEST_CONTENT:
+            raise ValueError(f"tools is larger than {_LARGEST_CONTENT} bytes of JSON")
         if self.started_at and self.ended_at and self.ended_at < self.started_at:
             raise ValueError("ended_at is before started_at")
         return self
@@ -179,6 +210,8 @@ _SAME = frozenset(
 def _run_id(reported: ReportedRun) -> str:
     started = reported.started_at.isoformat() if reported.started_at else None
     told = [reported.event_id, started, reported.input, reported.output, reported.retrieval]
+    if reported.tools:
+        told.append([call.model_dump() for call in reported.tools])
     return f"r{sha256(canonical_json(told)).hexdigest()[:31]}"
 
 
@@ -193,9 +226,25 @@ def _capture(reported: ReportedRun, redactor: Redactor) -> Capture:
     if output.value is not None:
         output = output.model_copy(update={"value": as_output(output.value)})
     retrieved = _passage(retrieval, redactor)
+    tools = _tools(reported, redactor, input_, output)
     return Capture(
-        input=input_, output=output, retrieval=retrieved, redactions=redactions_in(input_, output, retrieved)
+        input=input_,
+        output=output,
+        retrieval=retrieved,
+        tools=tools,
+        redactions=redactions_in(input_, output, retrieved, tools),
     )
+
+
+def _tools(reported: ReportedRun, redactor: Redactor, input_: Passage, output: Passage) -> Passage:
+    if reported.tools is None:
+        return tools_in_messages(input_.value, output.value)
+    calls = [call.model_dump(exclude_none=True) for call in reported.tools]
+    for call in calls:
+        for part in ("arguments", "result"):
+            if isinstance(call.get(part), str):
+                call[part] = read_text(call[part])[0]
+    return _passage(calls or None, redactor)
 
 
 def _passage(value: Any, redactor: Redactor) -> Passage:

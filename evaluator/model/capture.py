@@ -1,4 +1,4 @@
-"""A capture: the input, output and retrieval content of a run, and how much of it came through."""
+"""A capture: the input, output and retrieval content and the tool calls of a run, and how much of it came through."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Passage(BaseModel):
 
 
 class Capture(BaseModel):
-    """Input, output and retrieval content of one run, after redaction."""
+    """Input, output and retrieval content and the tool calls of one run, after redaction."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,18 +50,23 @@ class Capture(BaseModel):
 
     @property
     def fidelity(self) -> Fidelity:
-        """The whole capture's fidelity; retrieval is optional and only counts when it was cut."""
+        """The whole capture's fidelity; retrieval and tools are optional and only count when they were cut."""
         sides = (self.input.fidelity, self.output.fidelity)
         if all(side is Fidelity.MISSING for side in sides):
             return Fidelity.MISSING
         if Fidelity.MISSING in sides or Fidelity.PARTIAL in sides:
             return Fidelity.PARTIAL
-        if Fidelity.TRUNCATED in (*sides, self.retrieval.fidelity):
+        if Fidelity.TRUNCATED in (*sides, self.retrieval.fidelity, self.tools.fidelity):
             return Fidelity.TRUNCATED
         return Fidelity.FULL
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 hex over the three values: equal content has an equal hash, wherever it came from."""
+        """SHA-256 hex over the values: equal content has an equal hash, wherever it came from.
+
+        Tool calls count where there are any.
+        """
         values = [self.input.value, self.output.value, self.retrieval.value]
+        if self.tools.value is not None:
+            values.append(self.tools.value)
         return sha256(canonical_json(values)).hexdigest()

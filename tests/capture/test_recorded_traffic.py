@@ -32,6 +32,7 @@ class Expected:
     input: Any = None
     output: Any = None
     retrieval: Any = None
+    tools: Any = None
     redactions: dict[str, int] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     tokens: tuple[int | None, int | None] = (None, None)
@@ -95,7 +96,13 @@ RECORDINGS: dict[str, list[Expected]] = {
     ],
     "py_nested": [
         Expected("ticket-48"),
-        Expected("sub-1", workflow="SubAgent", spans=2, parent="01a1f721-6d53-7d26-b827-196ba3ad1da4"),
+        Expected(
+            "sub-1",
+            workflow="SubAgent",
+            spans=2,
+            tools=[{"name": "search_kb"}],
+            parent="01a1f721-6d53-7d26-b827-196ba3ad1da4",
+        ),
     ],
     "py_oldapi_deco": [
         Expected(
@@ -229,6 +236,7 @@ def seen(assembled: AssembledRun) -> Expected:
         input=capture.input.value,
         output=capture.output.value,
         retrieval=capture.retrieval.value,
+        tools=capture.tools.value,
         redactions=capture.redactions,
         models=tuple(run.models),
         tokens=(run.input_tokens, run.output_tokens),

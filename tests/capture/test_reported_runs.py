@@ -77,6 +77,35 @@ def test_content_is_redacted_but_the_join_keys_survive() -> None:
     assert (found.run.customer_id, found.run.correlations) == ("bob@example.com", {"mail": "bob@example.com"})
 
 
+def test_tool_calls_are_kept_in_order_parsed_and_redacted() -> None:
+    calls = [
+        {"name": "look", "arguments": '{"mail": "bob@example.com"}', "result": ["a"]},
+        {"name": "send", "arguments": {}, "error": "Timeout"},
+        {"name": "look", "result": None},
+    ]
+    found = reported(tools=calls).capture
+    assert found.tools.value == [
+        {"name": "look", "arguments": {"mail": "[REDACTED:email]"}, "result": ["a"]},
+        {"name": "send", "arguments": {}, "error": "Timeout"},
+        {"name": "look"},
+    ]
+    assert found.redactions == {"email": 1}
+    assert found.fidelity is Fidelity.MISSING
+
+
+def test_tool_calls_tell_runs_without_an_id_apart() -> None:
+    without = reported(input="a").run.run_id
+    assert reported(input="a", tools=[]).run.run_id == without
+    assert reported(input="a", tools=[{"name": "look"}]).run.run_id != without
+
+
+def test_tool_calls_that_are_not_reported_are_those_of_the_messages() -> None:
+    call = {"type": "tool_call", "id": "c1", "name": "look", "arguments": {}}
+    messages = [{"role": "user", "content": "Where?"}, {"role": "assistant", "parts": [call]}]
+    assert reported(input=messages).capture.tools.value == [{"name": "look", "arguments": {}}]
+    assert reported(input=messages, tools=[]).capture.tools.value is None
+
+
 def test_sending_again_names_the_same_run_and_other_content_another() -> None:
     content: dict[str, Any] = {"input": "a", "output": "b", "started_at": "2026-11-20T10:00:00Z"}
     first = reported(**content).run.run_id
@@ -119,6 +148,14 @@ def test_tokens_of_one_model_are_priced_where_no_cost_is_reported() -> None:
         ({"output": "x" * 4_000_001}, "output is larger than"),
         ({"diagnostics": {"k": "x" * 70_000}}, "diagnostics is larger than"),
         ({"input": "\ud800"}, "input is not JSON"),
+        ({"tools": {"name": "look"}}, "tools: Input should be a valid list"),
+        ({"tools": ["look"]}, "tools.0: Input should be a valid dictionary"),
+        ({"tools": [{"nmae": "look"}]}, "tools.0: unknown field 'nmae'; did you mean 'name'?"),
+        ({"tools": [{"name": "look"}, {"arguments": {}}]}, "tools.1.name: Field required"),
+        ({"tools": [{"name": "look", "error": 3}]}, "tools.0.error: Input should be a valid string"),
+        ({"tools": [{"name": "look"}] * 1001}, "tools: List should have at most 1000 items"),
+        ({"tools": [{"name": "look", "result": "x" * 4_000_001}]}, "tools is larger than"),
+        ({"tools": [{"name": "look", "result": "\ud800"}]}, "tools is not JSON"),
     ],
 )
 def test_what_is_wrong_is_named(fields: dict[str, Any], message: str) -> None:
