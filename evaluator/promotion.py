@@ -25,6 +25,7 @@ from evaluator.rubric_files import (
     read_folder,
     read_loaded,
     read_rubric,
+    text_of,
 )
 from evaluator.rubric_history import yaml_of
 from evaluator.rubric_problems import RubricProblem, RubricProblems
