@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from evaluator.rubric_commands.backtest_command import backtest
 from evaluator.rubric_commands.diff_command import diff
 from evaluator.rubric_commands.examples_command import run_golden
 from evaluator.rubric_commands.lint_command import lint
+from evaluator.rubric_commands.promote_command import promote
 from evaluator.rubric_commands.schema_command import schema
 from evaluator.rubric_commands.show_command import show
 from evaluator.rubric_commands.versions_command import versions
@@ -19,6 +21,8 @@ for name, command in (
     ("test", run_golden),
     ("schema", schema),
     ("diff", diff),
+    ("backtest", backtest),
     ("versions", versions),
+    ("promote", promote),
 ):
     rubrics_app.command(name)(command)
