@@ -1,0 +1,117 @@
+"""`adjudge rubrics new`: a rubric from three answers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evaluator.model.rubric import Role
+from evaluator.settings import Settings, load_settings
+from evaluator.terminal import has_database, opened
+
+if TYPE_CHECKING:
+    from evaluator.rubric_drafts import Draft, Seen
+
+
+def new(
+    workflow: Annotated[
+        list[str] | None, typer.Option(help="Which workflow it is for, or several; an empty one means all.")
+    ] = None,
+    ask: Annotated[
+        str | None, typer.Option(metavar="SENTENCE", help="What a good answer does, as a sentence or a question.")
+    ] = None,
+    role: Annotated[Role | None, typer.Option(help="Whether it decides outcomes, or only measures.")] = None,
+    rubric_id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="Left out: made of workflow and role.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Left out: ID.yaml in the rubrics folder; - prints it.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Make a rubric from three answers: asked for in a terminal, or given as options."""
+    from evaluator.rubric_drafts import Answers, draft, id_for, write
+
+    settings = load_settings()
+    if (workflow is None or ask is None or role is None) and not sys.stdin.isatty():
+        missing = [
+            name for name, given in (("--workflow", workflow), ("--ask", ask), ("--role", role)) if given is None
+        ]
+        raise typer.BadParameter("Without a terminal this has to be given.", param_hint=", ".join(missing))
+    workflows = _workflows(workflow, settings)
+    sentence = ask if ask is not None else typer.prompt("2/3 What does a good answer do? One sentence", err=True)
+    answers = Answers(workflows, sentence, role or _role(workflows, settings, output), rubric_id)
+    path = Path(output) if output not in (None, "-") else settings.rubrics_dir / f"{id_for(answers)}.yaml"
+    seen = _seen(workflows, settings)
+    made = draft(answers, path, folder=path.parent, seen=seen)
+    if output == "-":
+        typer.echo(made.text, nl=False)
+    else:
+        write(made, path, force=force)
+    _tell(made, path if output != "-" else None, "" if seen else made.example)
+
+
+def _workflows(given: list[str] | None, settings: Settings) -> tuple[str, ...]:
+    from evaluator.console import plain
+    from evaluator.rubric_drafts import known_workflows
+
+    if given is None:
+        known: list[str] = []
+        if has_database(settings):
+            with opened(settings) as deployment:
+                known = known_workflows(deployment)
+        seen = f" Seen in runs: {', '.join(map(plain, known[:8]))}." if known else ""
+        typer.echo(f"1/3 Which workflow is it for?{seen} Nothing means all.", err=True)
+        given = [typer.prompt("Workflow", default=known[0] if len(known) == 1 else "", err=True)]
+    return tuple(dict.fromkeys(name.strip() for name in given if name.strip()))
+
+
+def _role(workflows: tuple[str, ...], settings: Settings, output: str | None) -> Role:
+    from evaluator.console import plain
+    from evaluator.rubric_drafts import deciding
+
+    folder = Path(output).parent if output not in (None, "-") else settings.rubrics_dir
+    others = deciding(folder, workflows)
+    told = f" {plain(str(others[0].path))} decides it already." if others else ""
+    typer.echo(f"3/3 Does it decide the event's outcome, or only measure quality?{told}", err=True)
+    choice = typer.prompt(
+        "outcome or quality",
+        default=str(Role.QUALITY if others else Role.OUTCOME),
+        type=Role,
+        err=True,
+    )
+    return Role(choice)
+
+
+def _seen(workflows: tuple[str, ...], settings: Settings) -> Seen | None:
+    from evaluator.rubric_drafts import newest_run
+
+    if not has_database(settings):
+        return None
+    with opened(settings) as deployment:
+        return newest_run(deployment, workflows)
+
+
+def _tell(made: Draft, path: Path | None, example: str) -> None:
+    import shlex
+
+    from evaluator.console import err, plain
+
+    for warning in made.warnings:
+        err.print(f"[yellow]Look again:[/] {plain(warning.told())}", highlight=False, soft_wrap=True)
+    if path is None:
+        return
+    name = shlex.quote(str(path))
+    shown = f"{name} --example {shlex.quote(example)}" if example else name
+    err.print(
+        f"Wrote {plain(str(path))}: {plain(made.question)}\n"
+        "Next:\n"
+        f"  adjudge rubrics test {plain(name)}\n"
+        f"  adjudge rubrics show {plain(shown)}\n"
+        f"  adjudge rubrics backtest {plain(name)}",
+        highlight=False,
+        soft_wrap=True,
+    )
