@@ -325,3 +325,51 @@ def test_rollups_of_escalated_runs_rebuilt_from_their_rows_equal_what_is_stored(
         lambda connection: roll_up_events(connection, runs.lock_events(connection, ["ticket-1"]), {}, utc_now())
     )
     assert (count(scene.deployment, "rollup"), count(scene.deployment, "judgement")) == before
+
+
+def reasons(scene: Scene) -> list[str]:
+    return rollup(scene.deployment).review_reasons
+
+
+def test_a_rollup_says_why_a_person_should_look_and_a_change_of_that_alone_is_a_revision(scene: Scene) -> None:
+    scene.rubric(
+        ANSWERS, ONE, "review: {send: [low_confidence, critical_fail, {value_above: 99.5}], audit_rate: 1}\n"
+    )
+    with panel_of(a=["fail"]) as panel:
+        scene.asks(panel)
+        scene.judge(diagnostics={"value_amount": 100})
+        assert reasons(scene) == ["critical_fail", "value_above", "audit"]
+        first = rollup(scene.deployment).revision
+        execute(scene, 'UPDATE run SET diagnostics = \'{"confidence": "0.2"}\'')
+        scene.deployment.database.transact(
+            lambda connection: roll_up_events(connection, runs.lock_events(connection, ["ticket-1"]), {}, utc_now())
+        )
+        assert reasons(scene) == ["low_confidence", "critical_fail", "audit"]
+        assert rollup(scene.deployment).revision == first + 1
+
+
+def test_nobody_is_asked_to_look_at_what_waits_and_the_stronger_judge_answers_for_the_panel(scene: Scene) -> None:
+    scene.rubric(ANSWERS, TWO, escalate("panel_split"), "review: {send: [panel_split, unknown], audit_rate: 1}\n")
+    with panel_of(a=["pass"], b=["fail"], strong=["unknown"]) as panel:
+        scene.asks(panel)
+        report(scene.deployment, run_id="r1")
+        run_batches(BatchRunner(scene.deployment), pipeline.hand_out(scene.deployment, utc_now()))
+        assert (rollup(scene.deployment).waiting, reasons(scene)) == (1, [])
+        judge_all(scene.deployment)
+        assert reasons(scene) == ["unknown", "audit"]
+
+
+def test_a_panel_that_stays_split_is_for_people(scene: Scene) -> None:
+    scene.rubric(ANSWERS, TWO, "review: {send: [unknown, panel_split]}\n")
+    with panel_of(a=["pass"], b=["fail"]) as panel:
+        scene.asks(panel)
+        scene.judge()
+        assert reasons(scene) == ["unknown", "panel_split"]
+
+
+def test_a_run_that_cannot_be_judged_is_for_nobody(scene: Scene) -> None:
+    scene.rubric(ANSWERS, ONE, "review: {send: [unknown], audit_rate: 1}\n")
+    with panel_of(a=["sorry?"]) as panel:
+        scene.asks(panel)
+        scene.judge()
+        assert reasons(scene) == []

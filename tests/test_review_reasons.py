@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.model.rubric import Criterion, EscalateWhen, ReviewReason, Rubric, Thresholds
+from evaluator.model.rollup import RollupRule, RollupVerdict
+from evaluator.model.rubric import Criterion, EscalateWhen, ReviewPolicy, ReviewReason, Rubric, Thresholds
 from evaluator.model.verdict import VerdictLabel
 from evaluator.panel import RunVerdict
 from evaluator.precheck import INJECTION_SUSPECTED
-from evaluator.review_reasons import NEAR, Condition, is_audited, reasons
+from evaluator.review_reasons import NEAR, Condition, JudgedRun, is_audited, reasons, review_reasons
 from evaluator.sampling import draw
 
 RUBRIC = Rubric(
@@ -129,3 +130,37 @@ def test_audits_are_uniform_and_know_nothing_of_what_was_sampled() -> None:
     sampled = [event for event in events if draw(event) < 0.1]
     for of, spread in ((events, 0.01), (sampled, 0.03)):
         assert sum(is_audited(event, 0.3) for event in of) / len(of) == pytest.approx(0.3, abs=spread)
+
+
+def event(*runs: RunVerdict) -> list[JudgedRun]:
+    return [JudgedRun(run, RUBRIC, {}) for run in runs]
+
+
+def rolled_up(verdict: VerdictLabel = VerdictLabel.PASS, *, waiting: int = 0) -> RollupVerdict:
+    return RollupVerdict(rule=RollupRule.LAST_RUN, verdict=verdict, waiting=waiting)
+
+
+CRITICAL, SPLIT = replace(FINE, critical_failed=True), replace(FINE, split=True)
+
+
+def test_what_holds_for_one_run_holds_for_its_event_in_the_order_of_the_policy() -> None:
+    policy = ReviewPolicy(send=("panel_split", "critical_fail"), audit_rate=1)
+    assert review_reasons(policy, "e", event(CRITICAL, FINE, SPLIT), rolled_up()) == (
+        "panel_split",
+        "critical_fail",
+        "audit",
+    )
+    assert review_reasons(policy, "e", event(CRITICAL), rolled_up()) == ("critical_fail", "audit")
+
+
+def test_an_event_is_unknown_where_its_rollup_is_and_waits_for_nothing() -> None:
+    policy = ReviewPolicy(send=("unknown",))
+    unknown = VerdictLabel.UNKNOWN
+    assert review_reasons(policy, "e", event(FINE), rolled_up(unknown)) == ("unknown",)
+    assert review_reasons(policy, "e", event(FINE), rolled_up(unknown, waiting=1)) == ()
+    assert review_reasons(ReviewPolicy(), "e", event(FINE), rolled_up(unknown)) == (), "nobody asked for it"
+
+
+def test_without_a_judged_run_there_is_nothing_to_look_at() -> None:
+    policy = ReviewPolicy(send=("unknown",), audit_rate=1)
+    assert review_reasons(policy, "e", [], rolled_up(VerdictLabel.UNKNOWN)) == ()

@@ -34,6 +34,21 @@ def test_content_can_be_left_out(api: TestClient, app_of_the_product: Actor, res
     assert "capture" not in answer.json()["runs"][0]
 
 
+def test_the_story_and_the_feed_tell_who_was_asked_above_and_why_a_person_should_look(
+    api: TestClient, app_of_the_product: Actor, resolver: Actor, deployment: Deployment
+) -> None:
+    critical = CHECKED_RUBRIC.replace("check: contains_url", "check: contains_url, critical: true")
+    more = "escalate: {{to: openai/strong, when: [critical_fail]}}\nreview: {{send: [critical_fail]}}\n"
+    add_rubric(deployment.settings.rubrics_dir, rubric_id="links", text=critical + more)
+    api.post("/v1/runs", json=reported_run(output="No."), headers=app_of_the_product.headers)
+    judge_all(deployment)
+    story = api.get("/v1/events/ticket-1", headers=resolver.headers).json()
+    asked = {one["judgement"]["judge"]: one["judgement"]["escalated"] for one in story["runs"][0]["judgements"]}
+    assert asked == {"openai/never-called": False, "openai/strong": True}
+    [fed] = api.get("/v1/rollups?limit=1000", headers=resolver.headers).json()["items"][-1:]
+    assert story["rollups"][0]["review_reasons"] == fed["review_reasons"] == ["critical_fail"]
+
+
 def test_the_story_of_a_judged_event_is_whole(
     api: TestClient, app_of_the_product: Actor, resolver: Actor, zendesk: Actor, deployment: Deployment
 ) -> None:
