@@ -10,7 +10,7 @@ from evaluator.errors import NotFound
 from evaluator.model.rubric import Rubric, RubricVersion
 from evaluator.rubric_files import LoadedRubric, read_loaded
 from evaluator.rubric_problems import nearest
-from evaluator.store.rubric_versions import load_versions, versions_of
+from evaluator.store.rubric_versions import last_version, load_versions, versions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,15 @@ def _kept(rubric_id: str, version: str, deployment: Deployment) -> NamedRubric:
 
 def _last_kept(rubric_id: str, deployment: Deployment) -> NamedRubric:
     """Of a rubric whose file is gone, the version that was in force last."""
-    known = [one for one in _history(rubric_id, deployment) if one.in_force_since is not None]
-    if not known:
+    known = _history(rubric_id, deployment)
+    with deployment.database.read() as connection:
+        last = last_version(connection, rubric_id)
+    if last is None:
         raise NotFound(
             f"{rubric_id} was tried on stored runs only and has no file in {deployment.shelf.folder}.",
             hint=f"Name the version: `adjudge rubrics versions {rubric_id}` lists them.",
         )
-    return _from_store(max(known, key=lambda one: one.in_force_since), deployment)
+    return _from_store(next(one for one in known if one.version == last.version), deployment)
 
 
 def _history(rubric_id: str, deployment: Deployment) -> list[RubricVersion]:

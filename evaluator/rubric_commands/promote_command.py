@@ -89,16 +89,22 @@ def _tried(plan: Promotion) -> str:
 
 
 def _agreement_told(report: dict[str, Any]) -> str:
-    """How well both versions agreed with people, as far as the report says."""
-    sides = []
-    for name in ("baseline", "candidate"):
-        figure = ((report.get(name) or {}).get("run_agreement") or {}).get("agreement") or {}
-        if figure.get("value") is not None:
-            between = "" if figure.get("low") is None else f" ({figure['low']:.2f} to {figure['high']:.2f})"
-            sides.append(f"{figure['value']:.2f}{between}")
-    words = (report.get("run_difference") or {}).get("words")
-    told = f"agreement with people {' → '.join(sides)}" if sides else ""
-    return "; ".join(part for part in (told, words) if part)
+    """How well both versions agreed with people, run by run or else event by event, as far as the report says."""
+    for level in ("run", "event"):
+        sides = [_side_told(report.get(name) or {}, level) for name in ("baseline", "candidate")]
+        words = (report.get(f"{level}_difference") or {}).get("words", "")
+        if any(sides):
+            told = f"agreement with people by {level} {' → '.join(filter(None, sides))}"
+            return f"{told}; {words}" if words else told
+    return ""
+
+
+def _side_told(side: dict[str, Any], level: str) -> str:
+    figure = (side.get(f"{level}_agreement") or {}).get("agreement") or {}
+    if figure.get("value") is None:
+        return ""
+    between = "" if figure.get("low") is None else f" ({figure['low']:.2f} to {figure['high']:.2f})"
+    return f"{figure['value']:.2f}{between}"
 
 
 def _ask(plan: Promotion, *, yes: bool, untested: bool) -> None:

@@ -57,13 +57,11 @@ def load_versions(connection: Connection, versions: Collection[str]) -> dict[str
 
 def last_version(connection: Connection, rubric_id: str) -> Rubric | None:
     """The rubric of this id as it came into force last, or None where it never did."""
-    row = connection.execute(
-        select(_version.c.version, _version.c.body)
-        .where(_version.c.rubric_id == rubric_id, _version.c.in_force_since.is_not(None))
-        .order_by(_version.c.in_force_since.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else _rubric(row.version, row.body)
+    since = last_in_force(connection, rubric_id)
+    if not since:
+        return None
+    last = max(since, key=lambda version: (since[version], version))
+    return load_versions(connection, {last})[last]
 
 
 def versions_of(connection: Connection, rubric_id: str | None = None) -> list[RubricVersion]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluator.backtest_report import AgreementFigures, BacktestReport, DifferenceFigures, Figure, VersionReport
 from evaluator.cli import run
 from evaluator.deployment import Deployment
 from evaluator.errors import Conflict, Misconfigured
@@ -28,7 +29,7 @@ from evaluator.rubric_files import read_loaded
 from evaluator.settings import Settings
 from evaluator.store.api_keys import audit_trail
 from evaluator.store.backtests import start_backtest
-from evaluator.store.rubric_versions import store_version, versions_of
+from evaluator.store.rubric_versions import last_version, store_version, versions_of
 from tests.test_pipeline import report
 from tests.world import CHECKED_RUBRIC, RUBRIC, add_rubric
 
@@ -204,7 +205,7 @@ def test_a_backtest_is_told_and_suffices(
     assert promote(new, "--yes") == 0
     told = capsys.readouterr().out
     assert "Backtest: bt-7 of" in told
-    assert "done: agreement with people 0.80 (0.70 to 0.90)." in told
+    assert "done: agreement with people by run 0.80 (0.70 to 0.90)." in told
 
 
 def test_a_candidate_with_errors_is_refused(folder: Path, drafts: Path, capsys: Printed) -> None:
@@ -370,3 +371,26 @@ def test_a_deleted_rubric_comes_back_by_its_version(deployment: Deployment, fold
     assert rubric_named(f"support@{version}", deployment).rubric.version == version
     assert promote(f"support@{version}", "--yes") == 0
     assert first.read_bytes() == source
+
+
+def test_of_a_deleted_rubric_the_version_gone_back_to_stands(
+    deployment: Deployment, folder: Path, drafts: Path
+) -> None:
+    path = add_rubric(folder)
+    first = version_of_file(path)
+    assert promote(add_rubric(drafts, role="quality"), "--yes") == 0
+    assert promote(f"support@{first}", "--yes") == 0
+    path.unlink()
+    assert rubric_named("support", deployment).rubric.version == first
+    with deployment.database.read() as connection:
+        last = last_version(connection, "support")
+    assert last is not None
+    assert last.version == first
+
+
+def test_what_is_told_of_a_backtest_is_what_its_report_holds() -> None:
+    assert {"baseline", "candidate", "run_difference", "event_difference"} <= BacktestReport.model_fields.keys()
+    assert {"run_agreement", "event_agreement"} <= VersionReport.model_fields.keys()
+    assert "agreement" in AgreementFigures.model_fields
+    assert {"value", "low", "high"} <= Figure.model_fields.keys()
+    assert "words" in DifferenceFigures.model_fields
