@@ -13,13 +13,14 @@ import pytest
 from sqlmodel import SQLModel
 
 from evaluator import pipeline
+from evaluator.combination import RubricSays, judge_words
 from evaluator.dispatch import BATCH_SIZE, HANDED_OUT_PER_SLOT, affordable
 from evaluator.model.judgement import JudgementState, NotEvaluable
-from evaluator.model.outcome import DecidedBy, FinalOutcome, Signal, SignalSource
+from evaluator.model.outcome import DecidedBy, FinalOutcome, OutcomeType, Signal, SignalSource
 from evaluator.model.rollup import RollupRule
-from evaluator.model.rubric import SampleRule, Thresholds
-from evaluator.model.verdict import VerdictLabel
-from evaluator.panel import Opinion, combine
+from evaluator.model.rubric import Combination, Criterion, SampleRule, Thresholds
+from evaluator.model.verdict import CriterionLabel, CriterionVerdict, VerdictLabel
+from evaluator.panel import Opinion, answer_of, combine
 from evaluator.resolution import resolve_as_known_at
 from evaluator.rollup import RECENCY_DECAY, RunStanding, roll_up
 from evaluator.sampling import decide, draw
@@ -93,6 +94,30 @@ def test_several_opinions_come_to_what_the_example_says() -> None:
     opinions = [Opinion(VerdictLabel(one.split()[0]), float(one.split()[1])) for one in said[1].split(", ")]
     verdict, score = combine(opinions, Thresholds())
     assert (verdict, f"{score:.2f}") == (said[3], said[2])
+
+
+def test_levels_come_to_what_the_example_says() -> None:
+    said = re.search(r"^> Levels (.+) with `pass_at: (\d)`: mean (\S+), which is (\w+)\.$", DOC, re.MULTILINE)
+    assert said is not None
+    scale = dict.fromkeys(range(1, 6), "")
+    criterion = Criterion(id="tone", ask="Kind?", scale=scale, pass_at=int(said[2]))
+    levels = [float(level) for level in re.findall(r"\d", said[1])]
+    answers = [CriterionVerdict(id="tone", verdict=CriterionLabel.PASS, level=level) for level in levels]
+    answer = answer_of(criterion, answers)
+    assert (answer.level, answer.verdict) == (float(said[3]), said[4])
+
+
+@pytest.mark.parametrize(("rubrics", "worst", "best"), rows("From signals to an outcome", 3))
+def test_combined_rubrics_say_what_the_table_says(rubrics: str, worst: str, best: str) -> None:
+    for rule, expected in zip(Combination, (worst, best), strict=True):
+        says = [
+            RubricSays(
+                f"{number}", rule, None if "not" in said else FinalOutcome(said), OutcomeType.CUSTOM, said, said
+            )
+            for number, said in enumerate(rubrics.split(", "))
+        ]
+        [word] = judge_words(says)
+        assert word.outcome == expected
 
 
 def run(number: int, standing: str) -> RunStanding:
