@@ -71,4 +71,11 @@ CHECK = {
     "max_length": CheckWords("a whole number above 0", "has at most so many characters"),
     "contains": CheckWords("a text or a list of texts", "holds all of them"),
     "equals_reference": CheckWords("a name of content; `reference` unless set", "equals the content of that name"),
+    "found_in": CheckWords(
+        "a name of content",
+        "has no text or number that does not stand in the content of that name, as a whole word or an equal number",
+    ),
+    "found_in": CheckWords(
+        "a name of content", "holds only texts and numbers that stand in the content of that name as well"
+    ),
 }

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from evaluator.expressions import RUN_FACTS, expression_fault
@@ -23,6 +24,8 @@ Problems = Iterator[RubricProblem]
 
 MAX_LEVELS = 5
 MAX_REPEATS = 100_000
+MOST_OF_ONE_QUESTION = 20
+"""Unknown names told of one question."""
 
 
 def rule_problems(root: Node, file: str) -> list[RubricProblem]:
@@ -102,11 +105,14 @@ class _Rules:
                 yield self.told(_key(node, name), f"{field}.{name}", "only a check has this", allowed="with check:")
 
     def placeholders(self, ask: Node, text: str, field: str) -> Problems:
+        unknown: dict[str, int] = {}
         for name, offset in placeholders(text):
             if name not in self.names:
-                at = Node(*ask.place_of(offset), None)
-                message, found = "there is no content of this name", quoted(f"{{{name}}}")
-                yield self.told(at, field, message, found, listed(self.names), _in_braces(name, self.names))
+                unknown.setdefault(name, offset)
+        for name, offset in islice(unknown.items(), MOST_OF_ONE_QUESTION):
+            at = Node(*ask.place_of(offset), None)
+            message, found = "there is no content of this name", quoted(f"{{{name}}}")
+            yield self.told(at, field, message, found, listed(self.names), _in_braces(name, self.names))
 
     def check(self, field: str, node: Node, check: Node) -> Problems:
         for name in ("scale", "pass_at"):
@@ -155,6 +161,9 @@ class _Rules:
                 yield from self.content_name(value or check, reference, f"{field}.value")
             return
         if value is None and name is CheckName.CONTAINS_URL:
+            return
+        if name is CheckName.FOUND_IN and value is not None and value.text is not None:
+            yield from self.content_name(value, value.text, f"{field}.value")
             return
         if value is None:
             yield self.told(check, f"{field}.value", "is missing", allowed=f"{_VALUES[name]}, for {name}")
@@ -317,6 +326,7 @@ _VALUES = {
     CheckName.MAX_LENGTH: "a whole number of characters above 0",
     CheckName.CONTAINS: "a text or a list of texts",
     CheckName.JSON_SCHEMA: "a JSON schema of draft 2020-12",
+    CheckName.FOUND_IN: "a name of content",
 }
 
 
@@ -346,6 +356,8 @@ def _value_fault(name: CheckName, value: Node) -> str | None:
             return _pattern_fault(value.text)
         case CheckName.JSON_SCHEMA:
             return _schema_fault(value.plain())
+        case CheckName.FOUND_IN:
+            return _OF_ANOTHER_KIND
         case _:
             return None
 

@@ -11,6 +11,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import yaml
+from pydantic.json_schema import GenerateJsonSchema
+
 from evaluator.expressions import RUN_FACTS
 from evaluator.model.rubric import Rubric
 from evaluator.rubric_choices import (
@@ -49,10 +52,10 @@ def schema_text() -> str:
 def rubric_schema(*, defaults_everywhere: bool = False) -> Schema:
     """The JSON schema of a rubric file; a fresh value with each call.
 
-    Editors write out every default of a list's entry when they fill one in, so within lists defaults stand in words
-    only, unless they are asked for everywhere.
+    Editors write out every default of a list's entry when they fill one in, so within lists and for content defaults
+    stand in words only, unless they are asked for everywhere.
     """
-    made = Rubric.model_json_schema()
+    made = Rubric.model_json_schema(schema_generator=_AsWritten)
     root = _inlined(made, made["$defs"])
     del root["properties"]["version"]
     for section, finish in _FINISHES.items():
@@ -60,9 +63,16 @@ def rubric_schema(*, defaults_everywhere: bool = False) -> Schema:
     _finish_root(root)
     for path, each in properties_of(root):
         _finish_property(path, each)
-        if not defaults_everywhere and ("[]" in path or path.startswith("outcome.")):
+        if not defaults_everywhere and ("[]" in path or path.startswith("outcome.") or path == "content"):
             each.pop("default", None)
     return {"$schema": "http://json-schema.org/draft-07/schema#"} | root
+
+
+class _AsWritten(GenerateJsonSchema):
+    """Keeps the keys of examples and defaults in the order in which an author would write them."""
+
+    def sort(self, value: Any, parent_key: str | None = None) -> Any:
+        return value
 
 
 def properties_of(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
@@ -119,13 +129,29 @@ def _whole(value: Any) -> Any:
 
 
 def _finish_property(path: str, schema: Schema) -> None:
-    """What every property gets: its name for a title, its default in words (hovers show no other), and what a list is."""
+    """What every property gets: its name for a title, default and larger examples in words, and what a list is.
+
+    Hovers show no default. Examples with mappings in them are offered as [object Object] where they stand as such.
+    """
     schema["title"] = path.rpartition(".")[2]
+    told = str(schema.get("markdownDescription", schema["description"]))
     if schema.get("type") == "array":
         schema["errorMessage"] = "A list, such as [a, b]."
     if "default" in schema:
-        told = schema.get("markdownDescription", schema["description"])
-        schema["markdownDescription"] = f"{told}\n\nDefault: {default_of(schema)}."
+        told += f"\n\nDefault: {default_of(schema)}."
+    if any(map(_holds_mapping, schema.get("examples", ()))):
+        told += "".join(f"\n\n```yaml\n{_as_yaml(each)}```" for each in schema.pop("examples"))
+    if told != schema["description"]:
+        schema["markdownDescription"] = told
+
+
+def _holds_mapping(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_holds_mapping, value)))
+
+
+def _as_yaml(value: Any) -> str:
+    levels = {int(key): text for key, text in value.items()} if isinstance(value, dict) and "1" in value else value
+    return yaml.safe_dump(levels, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
 
 
 def default_of(schema: Schema) -> str:
@@ -189,6 +215,7 @@ def _finish_content(schema: Schema) -> None:
     _over_run(expression)
     schema["minProperties"] = 1
     schema["propertyNames"] = {"pattern": _NAME, "patternErrorMessage": _NAME_ERROR}
+    schema["defaultSnippets"] = [_CONTENT_SNIPPET]
 
 
 def _finish_criteria(schema: Schema) -> None:
@@ -196,7 +223,7 @@ def _finish_criteria(schema: Schema) -> None:
     criterion["title"] = "criterion"
     criterion["description"] = "One thing a judge is asked, or that code checks."
     criterion["allOf"] = [*_KINDS, *map(_value_rule, _VALUES)]
-    criterion["defaultSnippets"] = _CRITERION_SNIPPETS
+    schema["defaultSnippets"] = _CRITERION_SNIPPETS
     keys = criterion["properties"]
     keys["id"]["patternErrorMessage"] = _NAME_ERROR
     keys["ask"].update(_NOT_BLANK)
@@ -283,6 +310,7 @@ _VALUES: dict[str, tuple[bool, Schema]] = {
     "max_length": (True, {"type": "integer", "minimum": 1, "examples": [400, 1200]}),
     "contains": (True, {"anyOf": [_TEXT, _TEXTS], "examples": ["order number", ["order", "date"]]}),
     "equals_reference": (False, {"type": ["string", "null"], "pattern": _NAME, "examples": ["reference"]}),
+    "found_in": (True, {"type": "string", "pattern": _NAME, "examples": ["sources", "document"]}),
 }
 """Built-in check → whether it needs a value, and which; an installed check takes any."""
 
@@ -347,7 +375,7 @@ def _finish_examples(schema: Schema) -> None:
     case = schema["items"]
     case["title"] = "golden case"
     case["additionalProperties"] = {"description": "What the case holds under this name of content: text or JSON."}
-    case["defaultSnippets"] = [_EXAMPLE_SNIPPET]
+    schema["defaultSnippets"] = [_EXAMPLE_SNIPPET]
     case["minProperties"] = 3  # name, expect, and something to judge
     case["properties"]["expect"]["minProperties"] = 1
     answer = case["properties"]["expect"]["additionalProperties"]
@@ -396,6 +424,11 @@ _FINISHES = {
     "examples": _finish_examples,
 }
 
+_CONTENT_SNIPPET = {
+    "label": "question, answer and sources",
+    "description": "What judges are shown, by names; the one called answer is what they grade.",
+    "body": {"question": "${1:input}", "answer": "${2:output}", "sources": "${3:retrieval}"},
+}
 _SCALE_SNIPPET = {
     "label": "scale of 3 levels",
     "description": "Each level with what it means; pass_at says from which one it passes.",

@@ -179,6 +179,8 @@ def _names_of(criterion: Criterion) -> Iterator[str]:
         yield criterion.of
     if criterion.check == CheckName.EQUALS_REFERENCE:
         yield criterion.value if isinstance(criterion.value, str) else "reference"
+    if criterion.check == CheckName.FOUND_IN:
+        yield criterion.value
 
 
 def _texts_of(criterion: Criterion) -> Iterator[str]:

@@ -20,6 +20,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from evaluator.installed_checks import LOADING_SECONDS, Ended, PluginCheck, aside, check_version, load_check
+from evaluator.judging.found_values import count_found
 from evaluator.model.rubric import CheckName, Criterion
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict
 from evaluator.wording import visible
@@ -210,6 +211,14 @@ def _equals_reference(value: Any, criterion: Criterion, content: Mapping[str, An
     return same, "It equals the reference." if same else "It differs from the reference."
 
 
+def _found_in(value: Any, criterion: Criterion, content: Mapping[str, Any]) -> Answer:
+    reference = content.get(str(criterion.value))
+    if reference is None:
+        raise _CannotCheck(f"The run has no content named {criterion.value}.")
+    found, of = count_found(value, reference)
+    return found == of, f"{found} of {of} value(s) stand in {criterion.value}."
+
+
 CHECKS: dict[CheckName, Check] = {
     CheckName.CONTAINS_URL: _contains_url,
     CheckName.JSON_VALID: _json_valid,
@@ -218,6 +227,7 @@ CHECKS: dict[CheckName, Check] = {
     CheckName.MAX_LENGTH: _max_length,
     CheckName.CONTAINS: _contains,
     CheckName.EQUALS_REFERENCE: _equals_reference,
+    CheckName.FOUND_IN: _found_in,
 }
 
 

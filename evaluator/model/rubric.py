@@ -70,6 +70,7 @@ class CheckName(StrEnum):
     MAX_LENGTH = "max_length"
     CONTAINS = "contains"
     EQUALS_REFERENCE = "equals_reference"
+    FOUND_IN = "found_in"
 
 
 class Criterion(_Part):

@@ -63,7 +63,7 @@ def test_a_check_answers(check: CheckName, answer: Any, value: Any, label: Crite
 
 def test_every_check_of_the_rubric_format_is_tried_here() -> None:
     tried = next(mark.args[1] for mark in test_a_check_answers.pytestmark)
-    assert {case[0] for case in tried} | {CheckName.EQUALS_REFERENCE} == set(CheckName)
+    assert {case[0] for case in tried} | {CheckName.EQUALS_REFERENCE, CheckName.FOUND_IN} == set(CheckName)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,20 @@ def test_an_answer_is_held_against_the_runs_own_reference(
 ) -> None:
     assert checked(CheckName.EQUALS_REFERENCE, answer, reference=reference) is label
     assert checked(CheckName.EQUALS_REFERENCE, answer, "expected", expected=reference) is label
+
+
+@pytest.mark.parametrize(
+    ("answer", "document", "label"),
+    [
+        ('{"total": "12.40"}', "Total 12.40 EUR", PASS),
+        ('{"total": "2.40"}', "Total 12.40 EUR", FAIL),
+        ('{"total": "2.40"}', None, UNKNOWN),
+    ],
+)
+def test_values_are_looked_for_in_the_content_a_rubric_names(
+    answer: str, document: str | None, label: CriterionLabel
+) -> None:
+    assert checked(CheckName.FOUND_IN, answer, "document", document=document) is label
 
 
 def test_a_check_looks_at_the_content_it_names() -> None:
