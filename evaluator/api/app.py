@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from evaluator.api import events, feed, health, intake, keys, runs, signals, status
+from evaluator.api import events, feed, health, intake, keys, rubric_api, runs, signals, status
 from evaluator.api.access import KeyRing
 from evaluator.api.intake import Intake
 from evaluator.api.problems import Edge, install_problems
@@ -53,7 +53,7 @@ def create_app(deployment: Deployment, *, engine_status: Callable[[], bool] | No
     app.state.redactor = Redactor(settings.redact_extra, enabled=settings.redact)
     app.state.intake = Intake(deployment, app.state.keys)
     app.state.engine_status = engine_status or (lambda: False)
-    for part in (intake, runs, feed, signals, events, status, keys, health):
+    for part in (intake, runs, feed, signals, events, rubric_api, status, keys, health):
         app.include_router(part.router)
     install_problems(app)
     app.add_middleware(Edge, deployment=deployment)
