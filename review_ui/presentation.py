@@ -32,7 +32,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(asset_url=asset_url, judging_dollars=judging_dollars, moment=moment, plural=plural)
-    environment.filters.update(dollars=dollars, time=time_tag, number=grouped)
+    environment.filters.update(dollars=dollars, time=time_tag, number=grouped, prose=prose)
     return environment
 
 
@@ -41,11 +41,13 @@ def _shown(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def page(template: str, context: DataclassInstance, *, headers: dict[str, str] | None = None) -> HTMLResponse:
+def page(
+    template: str, context: DataclassInstance, *, headers: dict[str, str] | None = None, status: int = 200
+) -> HTMLResponse:
     """A template filled with the fields of its context, under the headers every page has."""
     values: dict[str, Any] = {field.name: getattr(context, field.name) for field in fields(context)}
     text = _environment().get_template(template).render(values)
-    return HTMLResponse(text, headers={**PAGE_HEADERS, **(headers or {})})
+    return HTMLResponse(text, status, headers={**PAGE_HEADERS, **(headers or {})})
 
 
 def time_tag(at: datetime) -> Markup:
@@ -54,6 +56,12 @@ def time_tag(at: datetime) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         at.isoformat(timespec="seconds"), absolute, escape(ago(at, utc_now()))
     )
+
+
+def prose(text: str) -> Markup:
+    """Text with its line breaks and tabs kept, everything else as `visible` shows it."""
+    lines = ("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))
+    return escape("\n".join(line.removesuffix("\\r") for line in lines))
 
 
 def grouped(number: int) -> str:

@@ -20,7 +20,7 @@ from evaluator.errors import Misconfigured
 from evaluator.settings import Settings
 from review_ui import assets
 from review_ui.impatience import ImpatientProtocol
-from review_ui.pages import status
+from review_ui.pages import backtest_page, rubric_page, rubrics, status
 
 if TYPE_CHECKING:
     from evaluator.engine import Engine
@@ -36,7 +36,8 @@ JUDGING_MAY_TAKE = 8
 def build_app(deployment: Deployment, worker: Worker | None = None) -> FastAPI:
     """API and pages over one deployment."""
     app = create_app(deployment, engine_status=worker.is_running if worker else None)
-    app.include_router(status.router)
+    for screen in (status, rubrics, rubric_page, backtest_page):
+        app.include_router(screen.router)
     app.include_router(assets.router)
     return app
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,6 +14,7 @@ from evaluator.model.outcome import DecidedBy, FinalOutcome
 from evaluator.situation import Situation, situation_of
 from evaluator.store.event_list import EventLine, list_events
 from evaluator.wording import DECIDED_BY, plural
+from review_ui.charts import HUE, ICON, VERDICT_ORDER, Share, shares
 from review_ui.guard import is_local, may_see_pages
 from review_ui.presentation import page
 
@@ -22,20 +22,6 @@ LATEST = 15
 REFRESH_SECONDS = 10
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(may_see_pages)])
-
-HUE = {
-    "success": "pass",
-    "pass": "pass",
-    "done": "pass",
-    "partial": "partial",
-    "failed": "fail",
-    "fail": "fail",
-    "timeout": "fail",
-    "canceled": "fail",
-    "abandoned": "fail",
-}
-"""Word → one of the four verdict hues; what is not here is unknown."""
-ICON = {"pass": "✓", "partial": "◐", "fail": "✕", "unknown": "–"}
 
 OUTCOME_ORDER = (
     *(outcome for outcome in FinalOutcome if outcome is not FinalOutcome.PENDING),
@@ -51,18 +37,6 @@ class Stage:
     count: int
     note: str
     waits: bool = False
-
-
-@dataclass(frozen=True)
-class Share:
-    """One part of a bar: x and width in percent."""
-
-    word: str
-    count: int
-    hue: str
-    icon: str
-    x: float
-    width: float
 
 
 @dataclass(frozen=True)
@@ -105,7 +79,7 @@ def show_status(
         situation=situation,
         headline=headline(situation),
         stages=stages_of(situation),
-        verdicts=shares(situation.overview.verdicts, ("pass", "partial", "fail", "unknown")),
+        verdicts=shares(situation.overview.verdicts, VERDICT_ORDER),
         outcomes=shares(outcomes_of_all(situation), OUTCOME_ORDER),
         latest=tuple(_row(line) for line in lines),
         address=_address(request, deployment),
@@ -165,21 +139,6 @@ def stages_of(situation: Situation) -> tuple[Stage, ...]:
 
 def _told(*parts: tuple[int, str]) -> str:
     return ", ".join(f"{number:,} {word}" for number, word in parts if number > 0)
-
-
-def shares(numbers: Mapping[str, int], order: Sequence[str]) -> tuple[Share, ...]:
-    """The parts of a bar in the given order; nothing where there is nothing."""
-    total = sum(numbers.values())
-    parts: list[Share] = []
-    x = 0.0
-    for word in order:
-        count = numbers.get(word, 0)
-        if count:
-            width = 100 * count / total
-            hue = HUE.get(word, "unknown")
-            parts.append(Share(str(word), count, hue, ICON[hue], round(x, 3), round(width, 3)))
-            x += width
-    return tuple(parts)
 
 
 def _row(line: EventLine) -> EventRow:

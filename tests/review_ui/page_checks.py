@@ -1,0 +1,53 @@
+"""What every page has to be: well-formed, its references whole, its controls labelled, nothing inline."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+
+class Page(HTMLParser):
+    """A page's ids, references, headings and controls, and tags that are open at the end."""
+
+    VOID = frozenset({"meta", "link", "path", "rect", "line", "br", "img", "input"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.referred: list[str] = []
+        self.inline: list[str] = []
+        self.headings: list[int] = []
+        self.controls: list[str] = []
+        self.labelled: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.ids += [given["id"]] if "id" in given else []
+        self.referred += given.get("aria-labelledby", "").split()
+        self.inline += [name for name in given if name == "style" or name.startswith("on")]
+        self.inline += [tag] if tag in ("style", "script") else []
+        self.headings += [int(tag[1])] if tag in ("h1", "h2", "h3", "h4") else []
+        if tag == "input" and given.get("type") != "hidden":
+            self.controls.append(given.get("id", ""))
+        self.labelled += [given["for"]] if tag == "label" else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def assert_well_made(text: str) -> None:
+    """Raises AssertionError where a browser or a reader would stumble."""
+    page = Page(text)
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert not any(" " in each for each in page.ids)
+    assert set(page.referred) <= set(page.ids)
+    assert set(page.controls) <= set(page.labelled)
+    assert page.inline == []
+    assert page.headings[0] == 1
+    assert all(after - before <= 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
