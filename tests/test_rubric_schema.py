@@ -217,7 +217,8 @@ def test_every_key_says_what_it_is_by_name_words_and_examples(path: str) -> None
     assert key["title"] == path.rpartition(".")[2]
     assert len(key["description"]) > 10
     told_by_check_or_choice = path == "criteria[].value" or re.match(r"outcome\.\w+$|criteria\[\]\.check$", path)
-    assert key.get("examples") or key.get("enum") or told_by_check_or_choice
+    in_words = "\n```yaml\n" in key.get("markdownDescription", "")
+    assert key.get("examples") or in_words or key.get("enum") or told_by_check_or_choice
 
 
 @pytest.mark.parametrize("path", PROPERTIES)
@@ -287,14 +288,15 @@ def test_every_snippet_makes_a_rubric_that_is_read() -> None:
     bodies = [filled_in(body) for body in snippets(SCHEMA)]
     (rubric,) = [body for body in bodies if "criteria" in body]
     (scale,) = [body for body in bodies if set(body) == {"1", "2", "3"}]
+    (content,) = [body for body in bodies if set(body) == {"question", "answer", "sources"}]
     (case,) = [body for body in bodies if "expect" in body]
     criteria = [body for body in bodies if "id" in body and body is not rubric]
-    assert len(bodies) == 6
+    assert len(bodies) == 7
     question = {"id": "correct", "ask": "How right is it?", "scale": scale, "pass_at": 3}
     read_rubric(json.dumps(rubric))
     for criterion in [*criteria, question]:
         read_rubric(json.dumps(rubric | {"criteria": [criterion]}))
-    read_rubric(json.dumps(rubric | {"examples": [case]}))
+    read_rubric(json.dumps(rubric | {"content": content, "examples": [case]}))
 
 
 @pytest.fixture
@@ -328,3 +330,17 @@ def test_a_place_that_cannot_be_written_is_named(folder: Path, capsys: pytest.Ca
     assert "away/x.json cannot be written: No such file or directory." in "".join(
         capsys.readouterr().err.split("\n")
     )
+
+
+def test_examples_shown_as_yaml_are_read() -> None:
+    shown = [
+        (path, data(text))
+        for path, key in PROPERTIES.items()
+        for text in re.findall(r"```yaml\n(.*?)```", key.get("markdownDescription", ""), re.DOTALL)
+    ]
+    assert len(shown) > 10
+    whole = {"id": "a", "title": "T", "role": "outcome"}
+    criterion = {"id": "solves", "ask": "Does it solve the problem?"}
+    for path, value in shown:
+        if "." not in path:
+            read_rubric(json.dumps(whole | {"criteria": [criterion]} | {path: value}))
