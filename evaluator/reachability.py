@@ -26,9 +26,14 @@ def reachable_shares(criteria: Sequence[Criterion]) -> tuple[float, ...] | None:
 
 
 def idle_criteria(criteria: Sequence[Criterion], thresholds: Thresholds) -> tuple[int, ...]:
-    """Places of the criteria, critical ones aside, whose answer changes no verdict whatever the other answers are."""
+    """Places of the criteria, critical ones aside, whose answer changes no verdict whatever the other answers are.
+
+    None of them where there are too many answers to look at.
+    """
     seen: dict[tuple[float, bool], bool] = {}
-    idle = []
+    idle: list[int] = []
+    if _sums(criteria) is None:
+        return ()
     for place, criterion in enumerate(criteria):
         kind = (criterion.weight, criterion.not_applicable_when is not None)
         if criterion.critical:
