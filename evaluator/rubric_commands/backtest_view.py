@@ -81,7 +81,7 @@ def _estimate_table(versions: Versions, estimate: Estimate) -> Table:
         table.add_column(f"{name} {_short(one.version)}", justify="right", no_wrap=True)
     rows: tuple[tuple[str, Callable[..., str]], ...] = (
         ("judgements", lambda one: f"{one.judgements:,}"),
-        ("  judged before", lambda one: f"{one.reused:,}"),
+        ("  judged before or alike", lambda one: f"{one.reused:,}"),
         ("  by code alone", lambda one: f"{one.without_call:,}"),
         ("  calls to make", lambda one: f"{one.calls:,}"),
         ("tokens in, about", lambda one: f"{one.input_tokens:,}"),
@@ -205,12 +205,12 @@ def _rows(report: BacktestReport, sides: Sequence[VersionReport]) -> Iterator[tu
     yield from _agreement_rows(sides)
     yield "cost per verdict", [_cost(one) for one in sides]
     yield "median latency", [_latency(one.median_latency_ms) for one in sides]
-    yield "judged before", [plural(one.reused_judgements, "judgement") for one in sides]
+    yield "judged before or alike", [plural(one.reused_judgements, "judgement") for one in sides]
 
 
 def _agreement_rows(sides: Sequence[VersionReport]) -> Iterator[tuple[str, list[str]]]:
     on_runs, on_events = [one.run_agreement for one in sides], [one.event_agreement for one in sides]
-    if any(on_runs):
+    if any(on_runs) and (any(one.runs > one.events for one in sides) or not any(on_events)):
         yield "agrees on runs", [_figure(each, "agreement") for each in on_runs]
     if any(on_events):
         yield "agrees on events", [_figure(each, "agreement") for each in on_events]
@@ -260,8 +260,8 @@ def _findings(report: BacktestReport) -> Iterator[str]:
     if report.baseline is None:
         yield "There was nothing to compare with: the candidate is shown alone."
     known = [one for one in (report.run_difference, report.event_difference) if one is not None]
-    for one in known:
-        yield f"[bold]Agreement on {one.level}s:[/] the candidate is {plain(one.words)}."
+    for one in known if report.runs > report.events else known[-1:]:
+        yield f"[bold]Agreement on {one.level}s, candidate against baseline:[/] {plain(one.words)}."
     if report.baseline is not None and not known:
         yield (
             "No run here has a human verdict that both versions can be held to: what follows says what changes, not "
