@@ -151,7 +151,11 @@ def _holds_mapping(value: Any) -> bool:
 
 def _as_yaml(value: Any) -> str:
     levels = {int(key): text for key, text in value.items()} if isinstance(value, dict) and "1" in value else value
-    return yaml.safe_dump(levels, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
+    is_nested = any(
+        isinstance(each, dict | list) for each in (value.values() if isinstance(value, dict) else value)
+    )
+    inner = None if is_nested else False  # None puts what is innermost on one line
+    return yaml.safe_dump(levels, sort_keys=False, allow_unicode=True, default_flow_style=inner, width=100)
 
 
 def default_of(schema: Schema) -> str:
