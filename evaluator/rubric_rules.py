@@ -152,21 +152,15 @@ class _Rules:
                     value, f"{field}.value", f"{name} compares with nothing", value.described(), "no value"
                 )
             return
-        if name is CheckName.EQUALS_REFERENCE:
-            reference = value.text if value else "reference"
-            if reference is None:
-                assert value is not None
-                yield self.told(value, f"{field}.value", _OF_ANOTHER_KIND, value.described(), "a name of content")
-            else:
-                yield from self.content_name(value or check, reference, f"{field}.value")
+        if name is CheckName.EQUALS_REFERENCE and value is None:
+            yield from self.content_name(check, "reference", f"{field}.value")
             return
-        if value is None and name is CheckName.CONTAINS_URL:
-            return
-        if name is CheckName.FOUND_IN and value is not None and value.text is not None:
+        if name in _OF_CONTENT and value is not None and value.text is not None:
             yield from self.content_name(value, value.text, f"{field}.value")
             return
         if value is None:
-            yield self.told(check, f"{field}.value", "is missing", allowed=f"{_VALUES[name]}, for {name}")
+            if name is not CheckName.CONTAINS_URL:
+                yield self.told(check, f"{field}.value", "is missing", allowed=f"{_VALUES[name]}, for {name}")
             return
         fault = _value_fault(name, value)
         if fault is not None:
@@ -327,7 +321,10 @@ _VALUES = {
     CheckName.CONTAINS: "a text or a list of texts",
     CheckName.JSON_SCHEMA: "a JSON schema of draft 2020-12",
     CheckName.FOUND_IN: "a name of content",
+    CheckName.EQUALS_REFERENCE: "a name of content",
 }
+_OF_CONTENT = (CheckName.FOUND_IN, CheckName.EQUALS_REFERENCE)
+"""Checks whose value names other content."""
 
 
 def _key(mapping: Node, name: str) -> Node:
@@ -356,7 +353,7 @@ def _value_fault(name: CheckName, value: Node) -> str | None:
             return _pattern_fault(value.text)
         case CheckName.JSON_SCHEMA:
             return _schema_fault(value.plain())
-        case CheckName.FOUND_IN:
+        case CheckName.FOUND_IN | CheckName.EQUALS_REFERENCE:
             return _OF_ANOTHER_KIND
         case _:
             return None

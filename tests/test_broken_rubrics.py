@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evaluator.expressions import RUN_FACTS
+from evaluator.installed_checks import installed_checks
 from evaluator.marked_yaml import MAX_BYTES
 from evaluator.rubric_fields import key_names
 from evaluator.rubric_files import RubricProblems, read_loaded, read_rubric
@@ -19,6 +20,7 @@ HEAD = "id: a\ntitle: T\ncriteria:\n  - {id: c, ask: Is it so?}\n"
 """A valid rubric of four lines; what a case adds stands from line 5 on."""
 FACTS = ", ".join(RUN_FACTS)
 KEYS = ", ".join(key_names(()))
+CHECKS = ", ".join(installed_checks())
 
 
 def with_criterion(criterion: str) -> str:
@@ -422,8 +424,8 @@ BROKEN_CRITERIA = {
         "4:49: criteria[0].scale.1: has no anchor text; allowed: what this level means (docs/rubrics.md#criteria)"
     ),
     with_criterion("{id: c, check: regexp, value: x}"): (
-        "4:20: criteria[0].check: is not one of the choices; found 'regexp'; allowed: contains_url, "
-        "json_valid, json_schema, regex, max_length, contains, equals_reference; did you mean 'regex'? "
+        "4:20: criteria[0].check: is not one of the choices; found 'regexp'; "
+        f"allowed: {CHECKS}; did you mean 'regex'? "
         "(docs/rubrics.md#checks)"
     ),
     with_criterion("{id: c, check: regex, value: 'a('}"): (
@@ -470,6 +472,17 @@ BROKEN_CRITERIA = {
         "4:20: criteria[0].check: looks at 'answer', which content does not name: say which with of:; "
         "allowed: a (docs/rubrics.md#checks)"
     ),
+    with_criterion("{id: c, check: equals_reference, value: [answer]}"): (
+        "4:45: criteria[0].value: is the wrong kind of value; found a list; allowed: a name of content, "
+        "for equals_reference (docs/rubrics.md#checks)"
+    ),
+    with_criterion("{id: c, check: found_in}"): (
+        "4:20: criteria[0].value: is missing; allowed: a name of content, for found_in (docs/rubrics.md#checks)"
+    ),
+    with_criterion("{id: c, check: found_in, value: sorces}"): (
+        "4:37: criteria[0].value: is not a name of content; found 'sorces'; allowed: question, answer, sources; "
+        "did you mean 'sources'? (docs/rubrics.md#checks)"
+    ),
     with_criterion("{id: c, ask: Is it so?, value: 3}"): (
         "4:29: criteria[0].value: only a check has this; allowed: with check: (docs/rubrics.md#checks)"
     ),
@@ -486,8 +499,8 @@ BROKEN_CRITERIA = {
         "answer, sources (docs/rubrics.md#criteria)"
     ),
     with_criterion("{id: c, check: has_link}"): (
-        "4:20: criteria[0].check: is not one of the choices; found 'has_link'; allowed: contains_url, "
-        "json_valid, json_schema, regex, max_length, contains, equals_reference (docs/rubrics.md#checks)"
+        "4:20: criteria[0].check: is not one of the choices; found 'has_link'; "
+        f"allowed: {CHECKS} (docs/rubrics.md#checks)"
     ),
     with_criterion("{id: c, check: max_length, value: many}"): (
         "4:39: criteria[0].value: is no length; found 'many'; allowed: a whole number of characters above 0, "

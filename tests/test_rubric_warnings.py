@@ -132,6 +132,8 @@ LEFT_IN_PEACE = {
     + "content: {policy: retrieval, answer: output}",
     "content a check compares with": with_criteria("{id: c, check: equals_reference}")
     + "content: {reference: retrieval, answer: output}",
+    "content values are looked up in": with_criteria("{id: c, check: found_in, value: document}")
+    + "content: {document: retrieval, answer: output}",
     "what went in, where no question has a placeholder": HEAD + "content: {ticket: input.ticket, answer: output}",
     "two yeses of one thing": asked("Is the order paid and in stock?"),
     "a quoted question": asked("'Does it offer help, as \"Can I help? Is the order there?\" does?'"),
