@@ -18,7 +18,7 @@ def diff(
     one: Annotated[str, typer.Argument(metavar="A", help="A rubric file, an id, or id@version.")],
     other: Annotated[
         str | None,
-        typer.Argument(metavar="[B]", help="The same; left out: A is compared with what was in force before it."),
+        typer.Argument(metavar="B", help="The same; left out: A is compared with what was in force before it."),
     ] = None,
     form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
     exit_code: Annotated[

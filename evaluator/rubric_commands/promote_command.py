@@ -82,7 +82,8 @@ def _tried(plan: Promotion) -> str:
     if plan.backtest is None:
         if plan.was_in_force:
             return "none, but this version was in force before."
-        return "none of this version." if plan.is_untested else "none, and none is needed for such a change."
+        makes = f"none of this version; `adjudge rubrics backtest {plan.place}` makes one."
+        return makes if plan.is_untested else "none, and none is needed for such a change."
     at, state = f"{plan.backtest.started_at:%Y-%m-%d %H:%M}", plan.backtest.state
     found = _agreement_told(plan.backtest.report)
     return f"{plan.backtest.backtest_id} of {at}, {state}{f': {found}' if found else ''}."

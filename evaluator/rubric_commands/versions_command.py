@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def versions(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[ID]", help="A rubric's id; id@version prints the text of that version."),
+        typer.Argument(metavar="ID", help="A rubric's id; id@version prints the text of that version."),
     ] = None,
     form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:

@@ -131,7 +131,7 @@ def test_the_difference_and_its_consequences_are_shown_and_a_dry_run_changes_not
     told = capsys.readouterr()
     assert "[-what-]{+all that+}" in told.out
     assert "verdicts: The fingerprint changes" in told.out
-    assert "Backtest: none of this version." in told.out
+    assert "Backtest: none of this version; `adjudge rubrics backtest" in told.out
     assert "Nothing was changed." in told.err
     assert old.read_bytes() == source
     with deployment.database.read() as connection:
