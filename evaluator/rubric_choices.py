@@ -75,7 +75,4 @@ CHECK = {
         "a name of content",
         "has no text or number that does not stand in the content of that name, as a whole word or an equal number",
     ),
-    "found_in": CheckWords(
-        "a name of content", "holds only texts and numbers that stand in the content of that name as well"
-    ),
 }
