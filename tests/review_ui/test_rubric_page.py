@@ -140,6 +140,18 @@ def test_a_broken_file_is_shown_as_it_stands_with_its_errors(browser: TestClient
     assert "critcal" not in section(kept, "yaml")
 
 
+def test_a_file_that_was_broken_before_the_start_judges_nothing(
+    browser: TestClient, deployment: Deployment
+) -> None:
+    keep(deployment, NEW, SUPPORT)
+    write(deployment.settings.rubrics_dir, "support", SUPPORT.replace("rollup:", "rolup:"))
+    text = shown(browser)
+    assert "Nothing is judged by it until it is mended." in text
+    assert "rolup: last_run" in text
+    assert "in force" not in section(text, "versions")
+    assert "not in force" in shown(browser, "/rubrics")
+
+
 def test_a_broken_file_nobody_ever_read_is_known_to_the_list_only(
     browser: TestClient, deployment: Deployment
 ) -> None:
