@@ -34,6 +34,20 @@ def test_content_can_be_left_out(api: TestClient, app_of_the_product: Actor, res
     assert "capture" not in answer.json()["runs"][0]
 
 
+def test_tool_calls_are_told_and_judged(
+    api: TestClient, app_of_the_product: Actor, resolver: Actor, deployment: Deployment
+) -> None:
+    text = CHECKED_RUBRIC.replace("check: contains_url", "check: contains, of: calls, value: refund")
+    text = text.replace("answer: output", "calls: tools")
+    add_rubric(deployment.settings.rubrics_dir, rubric_id="tools", text=text)
+    calls = [{"name": "refund", "arguments": {"cents": 1}, "result": "done"}, {"name": "mail", "error": "Timeout"}]
+    api.post("/v1/runs", json=reported_run(tools=calls), headers=app_of_the_product.headers)
+    judge_all(deployment)
+    (run,) = api.get("/v1/events/ticket-1", headers=resolver.headers).json()["runs"]
+    assert run["capture"]["tools"]["value"] == calls
+    assert [one["verdict"]["verdict"] for one in run["judgements"]] == ["pass"]
+
+
 def test_the_story_and_the_feed_tell_who_was_asked_above_and_why_a_person_should_look(
     api: TestClient, app_of_the_product: Actor, resolver: Actor, deployment: Deployment
 ) -> None:
