@@ -366,4 +366,6 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Rubric
     if told in _UNCLOSED and opening is not None and (opening.line != mark.line or not character):
         mark, character = opening, text[opening.index : opening.index + 1]
     found = quoted(character) if character.strip() else ""
-    return RubricProblem(file, mark.line + 1, mark.column + 1, "", taught, found)
+    # libyaml ends a text without a line break at the end in a line of its own.
+    line, column = place(text, len(text)) if mark.index >= len(text) else (mark.line + 1, mark.column + 1)
+    return RubricProblem(file, line, column, "", taught, found)

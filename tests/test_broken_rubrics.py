@@ -119,6 +119,9 @@ BROKEN_SYNTAX = {
         "5:9: not closed, or text with [ ] { } or a comma within { }, which needs quotes: expected ',' or "
         "'}'; found '{' (docs/rubrics.md#files)"
     ),
+    "id: a\ntitle: [": (
+        "2:9: a value is missing here, or text that begins with a sign needs quotes (docs/rubrics.md#files)"
+    ),
     HEAD + "role: @outcome": ("5:7: text that begins with @ needs quotes; found '@' (docs/rubrics.md#files)"),
     HEAD + "role: %outcome": ("5:7: text that begins with % needs quotes; found '%' (docs/rubrics.md#files)"),
     HEAD + "review: &r\n  blind: false\nbudget:\n  <<: *r\n  usd_per_day: 1": (

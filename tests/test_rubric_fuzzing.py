@@ -62,6 +62,7 @@ def test_what_is_damaged_here_is_valid_before(text: str) -> None:
 @thorough
 @given(st.text(max_size=300))
 @example("")
+@example("[")
 @example("\ufeff")
 @example("\r")
 @example("a: |\r\n\u2028 b")
