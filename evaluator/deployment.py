@@ -39,6 +39,11 @@ class Deployment:
                 self._versions.update(load_versions(connection, missing))
         return {version: self._versions[version] for version in versions if version in self._versions}
 
+    @property
+    def versions_read(self) -> dict[str, Rubric]:
+        """Every rubric version read so far, as it was stored: a file's own text may mean more to a later release."""
+        return dict(self._versions)
+
     @cached_property
     def secret(self) -> bytes:
         """32 bytes that only this deployment knows; made at first need and kept in the data folder."""

@@ -333,8 +333,7 @@ def settle(deployment: Deployment, settlements: Sequence[Settlement]) -> None:
     """Write how judgements ended, with what follows: the stronger judge's turn, rollups, signals and outcomes."""
     events = sorted({one.judgement.event_id for one in settlements})
     judged_under = deployment.rubric_versions({one.judgement.rubric_version for one in settlements})
-    # what is in force may count with it; what is at hand need not be read
-    rubrics = {**{one.version: one for one in deployment.shelf.rubrics}, **judged_under}
+    rubrics = deployment.versions_read
 
     def act(connection: Connection) -> None:
         now = utc_now()

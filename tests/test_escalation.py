@@ -259,6 +259,37 @@ def test_a_worker_that_lost_its_lease_escalates_nothing_and_the_next_one_once(sc
     assert len(scene.escalated()) == 1
 
 
+def test_a_verdict_whose_escalation_cannot_be_written_is_not_written_either(scene: Scene) -> None:
+    scene.rubric(ANSWERS, ONE, escalate("critical_fail"))
+    with panel_of(a=["fail"], strong=["pass"]) as panel:
+        scene.asks(panel)
+        refuse_escalations(scene)
+        report(scene.deployment)
+        judge_all(scene.deployment)
+        assert (count(scene.deployment, "verdict"), count(scene.deployment, "rollup")) == (0, 0)
+        allow_escalations(scene)
+        judge_all(scene.deployment, utc_now() + timedelta(hours=1))
+        assert rollup(scene.deployment).verdict == "pass"
+        assert len(panel.calls["strong"]) == 1
+
+
+def refuse_escalations(scene: Scene) -> None:
+    """Have the database itself turn such rows away, as a crash before the commit would."""
+    if scene.deployment.database.is_sqlite:
+        execute(
+            scene,
+            "CREATE TRIGGER refuse BEFORE INSERT ON judgement WHEN NEW.escalated "
+            "BEGIN SELECT RAISE(ABORT, 'refused'); END",
+        )
+    else:
+        execute(scene, "ALTER TABLE judgement ADD CONSTRAINT refuse CHECK (NOT escalated)")
+
+
+def allow_escalations(scene: Scene) -> None:
+    sqlite = scene.deployment.database.is_sqlite
+    execute(scene, "DROP TRIGGER refuse" if sqlite else "ALTER TABLE judgement DROP CONSTRAINT refuse")
+
+
 def test_two_workers_that_end_a_panel_at_once_escalate_once(scene: Scene) -> None:
     scene.rubric(ANSWERS, TWO, escalate("panel_split"))
     with panel_of(a=["pass"], b=["fail"], strong=["pass"]) as panel:
