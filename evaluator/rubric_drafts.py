@@ -332,7 +332,7 @@ def _extra(seen: Seen | None) -> list[tuple[str, str, str]]:
 
 def _more_criteria(question: str, seen: Seen | None) -> list[str]:
     asks = {
-        "sources": "Is every claim in the answer backed by the sources?",
+        "sources": "Is every claim backed by the sources?",
         "tools": "Did the tools succeed that the answer relies on?",
     }
     ids = {"sources": "grounded", "tools": "tools-worked"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,3 +85,20 @@ def graded(**verdicts: str) -> str:
     return json.dumps(
         {name: {"evidence": [], "reasoning": "So.", "verdict": each} for name, each in verdicts.items()}
     )
+
+
+@contextmanager
+def openai_stub_aside(*answers: Told) -> Iterator[Stub]:
+    """The server, running in a thread of its own: for what brings its own event loop along."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = openai_stub(*answers)
+    stub = asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
+    try:
+        yield stub
+    finally:
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
