@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from evaluator.expressions import names_in
+from evaluator.installed_checks import check_clashes
 from evaluator.marked_yaml import Node
 from evaluator.model.rollup import RollupRule
 from evaluator.model.rubric import CheckName, Criterion, Rubric
@@ -43,7 +44,7 @@ _TURNED = re.compile(
 def rubric_warnings(root: Node, rubric: Rubric, file: str) -> list[RubricProblem]:
     """What an author should look at again in a valid rubric, read from the document with this root."""
     of = _Warnings(root, rubric, file)
-    parts = (of.content, of.questions, of.scales, of.thresholds, of.weights, of.escalation, of.sampling)
+    parts = (of.content, of.questions, of.scales, of.checks, of.thresholds, of.weights, of.escalation, of.sampling)
     return [problem for part in parts for problem in part()]
 
 
@@ -106,6 +107,13 @@ class _Warnings:
                 levels = ", ".join(str(level) for level in sorted(criterion.scale)[1:])
                 message = "is the lowest level, so that every level passes"
                 yield self.told(pass_at, f"criteria[{place}].pass_at", message, pass_at.described(), levels)
+
+    def checks(self) -> Warnings:
+        for place, (criterion, node) in enumerate(self.criteria):
+            clash, check = check_clashes().get(criterion.check or ""), node["check"]
+            if clash and check:
+                allowed = "a name that one installed package brings along"
+                yield self.told(check, f"criteria[{place}].check", clash, check.described(), allowed)
 
     def thresholds(self) -> Warnings:
         verdict, limits = self.root["verdict"], self.rubric.verdict

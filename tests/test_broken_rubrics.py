@@ -14,6 +14,7 @@ from evaluator.marked_yaml import MAX_BYTES
 from evaluator.rubric_fields import key_names
 from evaluator.rubric_files import RubricProblems, read_loaded, read_rubric
 from evaluator.rubric_problems import SECTIONS, anchor_of
+from tests.plugin_packages import Package, installed
 
 DOCS = Path(__file__).parent.parent / "docs" / "rubrics.md"
 HEAD = "id: a\ntitle: T\ncriteria:\n  - {id: c, ask: Is it so?}\n"
@@ -630,6 +631,30 @@ def test_a_text_is_told_what_a_file_is_told() -> None:
         with pytest.raises(RubricProblems) as raised:
             read_rubric(text, name="x.yaml")
         assert str(raised.value).replace("x.yaml:", "") == told
+
+
+def test_what_a_package_says_of_a_value_is_told_in_its_place(tmp_path: Path) -> None:
+    source = """
+        def digits(value, *, argument, content):
+            return True
+
+        digits.fault = lambda argument: None if isinstance(argument, int) else "a number of digits is wanted"
+    """
+    with installed(tmp_path, Package("shop-checks", source, {"digits": "digits"})):
+        assert read_rubric(with_criterion("{id: c, check: digits, value: 6}")).criteria[0].check == "digits"
+        for criterion, told in (
+            (
+                "{id: c, check: digits, value: six}",
+                "4:35: criteria[0].value: digits does not take it: {}; found 'six'",
+            ),
+            ("{id: c, check: digits}", "4:20: criteria[0].value: digits does not take it: {}; found no value"),
+            ("{id: c, check: digit}", "4:20: criteria[0].check: is not one of the choices; found 'digit'"),
+        ):
+            with pytest.raises(RubricProblems) as raised:
+                read_rubric(with_criterion(criterion), name="x.yaml")
+            expected = told.format("a number of digits is wanted")
+            assert str(raised.value).startswith(f"x.yaml:{expected}")
+        assert str(raised.value).endswith("digits; did you mean 'digits'? (docs/rubrics.md#checks)")
 
 
 def test_there_are_broken_rubrics_of_every_kind() -> None:

@@ -16,6 +16,7 @@ from evaluator.reachability import idle_criteria, reachable_shares, verdicts
 from evaluator.rubric_files import read_folder, read_rubric
 from evaluator.rubric_warnings import rubric_warnings
 from evaluator.scoring import score
+from tests.plugin_packages import Package, installed
 from tests.test_rubric_files import WHOLE
 
 ROOT = Path(__file__).parent.parent
@@ -161,6 +162,25 @@ LEFT_IN_PEACE = {
 @pytest.mark.parametrize("text", LEFT_IN_PEACE.values(), ids=LEFT_IN_PEACE)
 def test_what_is_meant_so_is_left_in_peace(text: str) -> None:
     assert warned(text) == ""
+
+
+def test_a_check_that_two_packages_bring_along_is_told(tmp_path: Path) -> None:
+    source = "def counts(value, *, argument, content):\n    return True\n"
+    packages = [Package(name, source, {"counts": "counts"}) for name in ("one-checks", "two-checks")]
+    with installed(tmp_path, *packages):
+        assert warned(with_criteria("{id: c, check: counts}")) == (
+            "4:20: warning: criteria[0].check: check counts is brought along by one-checks 1.0 and two-checks 1.0; "
+            "that of one-checks is used; found 'counts'; allowed: a name that one installed package brings along "
+            "(docs/rubrics.md#checks)"
+        )
+
+
+def test_content_is_left_in_peace_where_a_package_looks_at_all_of_it(tmp_path: Path) -> None:
+    source = "def counts(value, *, argument, content):\n    return True\n"
+    with installed(tmp_path, Package("one-checks", source, {"counts": "counts"})):
+        assert (
+            warned(with_criteria("{id: c, check: counts}") + "content: {policy: retrieval, answer: output}") == ""
+        )
 
 
 def test_the_rubrics_that_are_shipped_warn_of_nothing() -> None:
