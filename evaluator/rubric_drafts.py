@@ -168,7 +168,7 @@ def draft(answers: Answers, path: Path, *, folder: Path, seen: Seen | None) -> D
 def write(made: Draft, path: Path, *, force: bool) -> None:
     """Write the draft; raises Conflict where there is a file and force is not given, Misconfigured where it cannot be."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
             file.write(made.text)
     except FileExistsError:
@@ -176,7 +176,18 @@ def write(made: Draft, path: Path, *, force: bool) -> None:
             f"{path} is there already.", hint="Give another --id or --output, or --force to write over it."
         ) from None
     except OSError as error:
-        raise Misconfigured(f"{path} cannot be written: {error.strerror}.", hint="Give another --output.") from None
+        raise _unwritable(path, error) from None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> Misconfigured:
+    return Misconfigured(f"{path} cannot be written: {error.strerror}.", hint="Give another --output.")
 
 
 def question_from(sentence: str) -> str:
