@@ -246,7 +246,7 @@ def address_of(deployment: Deployment) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class LoadedUnit:
     """A unit with all that its judges need."""
 
     unit: Unit
@@ -277,11 +277,11 @@ class Judging:
         self._plan = plan
         self._id = backtest_id
         self._watch = watch
-        self._purse = _Purse(max_usd, spent)
+        self._purse = Purse(max_usd, spent)
         self._threads = FewThreads()
         self._endpoints: dict[str, Endpoint] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
-        self._paces: dict[str, _Pace] = {}
+        self._paces: dict[str, Pace] = {}
         self._asking: dict[Key, asyncio.Future[BacktestVerdict | None]] = {}
         times = Counter(piece.key for unit in plan.units for piece in unit.pieces)
         self._shared = {key for key, number in times.items() if number > 1}
@@ -348,7 +348,7 @@ class Judging:
             provider_of(piece.spec.model, settings) for unit in self._plan.units for piece in unit.pieces
         } or {LOCAL_PROVIDER}
         workers = sum(slots_of(provider, settings) for provider in providers)
-        waiting: asyncio.Queue[_Loaded | None] = asyncio.Queue(2 * workers)
+        waiting: asyncio.Queue[LoadedUnit | None] = asyncio.Queue(2 * workers)
 
         async def produce() -> None:
             units = self._plan.units
@@ -378,7 +378,7 @@ class Judging:
             over.set()
             await writing
 
-    def _load(self, units: Sequence[Unit]) -> list[_Loaded]:
+    def _load(self, units: Sequence[Unit]) -> list[LoadedUnit]:
         run_ids = {unit.run_id for unit in units}
         with self._deployment.database.read() as connection:
             runs = load_runs(connection, run_ids)
@@ -388,7 +388,7 @@ class Judging:
         for row in before:
             if row.reason in STAND:
                 standing.setdefault((row.run_id, row.rubric_version), {})[row.judge, row.repeat] = row
-        loaded: list[_Loaded] = []
+        loaded: list[LoadedUnit] = []
         for unit in units:
             run, rubric = runs.get(unit.run_id), self._plan.rubrics[unit.version]
             if run is None:  # put together anew with another since the plan was made
@@ -399,7 +399,7 @@ class Judging:
             )
             work = JudgeWork(rubric, rubric.judges[0], content, fidelity=Fidelity(run.fidelity))
             kept = standing.get((unit.run_id, unit.version), {})
-            loaded.append(_Loaded(replace(unit, pieces=pieces), work, run.diagnostics, {}, kept))
+            loaded.append(LoadedUnit(replace(unit, pieces=pieces), work, run.diagnostics, {}, kept))
         keys = {piece.key for one in loaded for piece in one.unit.pieces}
         with self._deployment.database.read() as connection:
             reused = backtests.judged_before(connection, keys)
@@ -415,7 +415,7 @@ class Judging:
             for then in (planned[now.judge, now.repeat],)
         )
 
-    async def _unit(self, loaded: _Loaded) -> None:
+    async def _unit(self, loaded: LoadedUnit) -> None:
         rows = await asyncio.gather(*[self._piece(loaded, piece) for piece in loaded.unit.pieces])
         ended = [row for row in rows if row is not None]
         if len(ended) < len(rows):
@@ -429,7 +429,7 @@ class Judging:
                 return
         self.finished.add((loaded.unit.run_id, loaded.unit.version))
 
-    def _wanted_above(self, loaded: _Loaded, rows: Sequence[BacktestVerdict]) -> Piece | None:
+    def _wanted_above(self, loaded: LoadedUnit, rows: Sequence[BacktestVerdict]) -> Piece | None:
         rubric, unit = loaded.work.rubric, loaded.unit
         given = [as_said(row) for row in rows if row.verdict is not None]
         if rubric.escalate is None or not given:
@@ -445,7 +445,7 @@ class Judging:
             else replace(piece, prompt_chars=first.prompt_chars or 1, questions=first.questions)
         )
 
-    async def _piece(self, loaded: _Loaded, piece: Piece) -> BacktestVerdict | None:
+    async def _piece(self, loaded: LoadedUnit, piece: Piece) -> BacktestVerdict | None:
         """How the judgement ended; None where the backtest was stopped before."""
         same = loaded.reused.get(piece.key) or self._answers.get(piece.key) or await self._asked_elsewhere(piece)
         if same is None and piece.escalated:
@@ -479,13 +479,13 @@ class Judging:
             await asyncio.sleep(0)
         return None
 
-    async def _judged(self, loaded: _Loaded, piece: Piece) -> BacktestVerdict | None:
+    async def _judged(self, loaded: LoadedUnit, piece: Piece) -> BacktestVerdict | None:
         settings = self._deployment.settings
         endpoint = await self._endpoint(piece)
         provider = provider_of(piece.spec.model, settings)
         slots = self._slots.setdefault(provider, asyncio.Semaphore(slots_of(provider, settings)))
         pace = self._paces.setdefault(
-            provider, _Pace(0 if provider == LOCAL_PROVIDER else settings.judge_calls_per_minute)
+            provider, Pace(0 if provider == LOCAL_PROVIDER else settings.judge_calls_per_minute)
         )
         attempt = 0
         while True:
@@ -509,7 +509,7 @@ class Judging:
             self._endpoints[model] = await resolve_endpoint(model, self._deployment.settings)
         return self._endpoints.get(model) or Endpoint(model=model, label=piece.judge)
 
-    async def _may_ask(self, piece: Piece, pace: _Pace) -> bool:
+    async def _may_ask(self, piece: Piece, pace: Pace) -> bool:
         if not piece.prompt_chars:
             return True
         if not await pace.wait(self._stopping):
@@ -527,7 +527,7 @@ class Judging:
         price = self._plan.prices.get(piece.judge.removesuffix(" (escalated)"))
         return ((price(piece.prompt_chars // 2, piece.spec.max_tokens) if price else None) or Decimal(0)) * 2
 
-    async def _asked_now(self, loaded: _Loaded, piece: Piece, endpoint: Endpoint) -> JudgeResult:
+    async def _asked_now(self, loaded: LoadedUnit, piece: Piece, endpoint: Endpoint) -> JudgeResult:
         work = replace(loaded.work, spec=piece.spec, repeat=piece.repeat)
         result = JudgeResult()
         try:
@@ -650,7 +650,7 @@ def _where(error: Exception) -> str:
     return f"{type(error).__name__} in {where}"
 
 
-class _Purse:
+class Purse:
     """What may be spent: a call begins only where its most would still fit."""
 
     def __init__(self, most: Decimal | None, spent: Decimal) -> None:
@@ -676,7 +676,7 @@ class _Purse:
         self.spent += cost or Decimal(0)
 
 
-class _Pace:
+class Pace:
     """At most so many calls in any minute; 0: no limit."""
 
     def __init__(self, most: int) -> None:

@@ -17,9 +17,10 @@ from benchmarks.load import StubModel, stub_model
 from evaluator.cli import run
 from evaluator.deployment import Deployment
 from evaluator.model.backtest import Backtest, BacktestState
+from evaluator.rubric_commands.backtest_view import next_step
 from evaluator.settings import Settings
 from evaluator.store import backtests
-from tests.test_backtest_run import LINK, NO_LINK, STRICTER, write
+from tests.test_backtest_run import LINK, NO_LINK, STRICTER, backtest, labelled, write
 from tests.test_pipeline import judge_all, report
 from tests.world import CHECKED_RUBRIC, RUBRIC
 
@@ -57,14 +58,14 @@ def test_labels_estimate_table_flips_and_the_next_command(
     assert "labels.csv, line 6: verdict: 'maybe' is none of pass, partial, fail, unknown" in told.err
     assert "1 label of runs or events that are not known here: left out." in told.err
     assert "Together: no calls, $0." in told.err
-    [backtest] = kept(edited)
+    [found] = kept(edited)
     shown = told.out
-    for found, name in (
-        (backtest.baseline_version[:8], "baseline"),
-        (backtest.candidate_version[:8], "candidat"),
-        (backtest.backtest_id, "the-backtests-id"),
+    for digits, name in (
+        (found.baseline_version[:8], "baseline"),
+        (found.candidate_version[:8], "candidat"),
+        (found.backtest_id, "the-backtests-id"),
     ):
-        shown = shown.replace(found, name)
+        shown = shown.replace(digits, name)
     golden = (Path(__file__).parent / "backtest_report.txt").read_text()
     assert [line.rstrip() for line in shown.splitlines()] == golden.splitlines()
     assert all(len(line) <= 100 for line in shown.splitlines())
@@ -103,6 +104,18 @@ def test_where_nothing_fits_the_author_is_told_what_to_do(deployment: Deployment
 @pytest.mark.parametrize("amount", ["-1", "much", "NaN"])
 def test_a_limit_is_an_amount(amount: str, capsys: Printed) -> None:
     assert run(["rubrics", "backtest", "links", "--max-usd", amount]) == 2
+
+
+def test_a_candidate_that_agrees_less_is_not_recommended(edited: Deployment, tmp_path: Path) -> None:
+    path = tmp_path / "candidate.yaml"
+    path.write_text(CHECKED_RUBRIC.format(id="links", role="outcome", workflow="Support"))
+    tried = backtest(edited, path, labels=labelled(r1="pass", r2="fail", r3="fail"))
+    found = tried.run()
+    assert next_step(found, tried.versions, in_force=False).startswith("Next: `adjudge rubrics promote ")
+    assert found.event_difference is not None
+    worse = found.event_difference.model_copy(update={"high": -0.01})
+    told = next_step(found.model_copy(update={"event_difference": worse}), tried.versions, in_force=False)
+    assert told.startswith("Next: edit the candidate and try again, for it agrees less with people")
 
 
 ITEMS = 12
@@ -165,3 +178,23 @@ def test_a_killed_backtest_goes_on_and_loses_at_most_the_last_moment(
     assert run(COMMAND[3:]) == 0
     assert slow.stats()["calls"] == asked + ITEMS - stored
     assert [(one.state, one.done) for one in kept(deployment)] == [(BacktestState.DONE, ITEMS)]
+
+
+def test_a_second_ctrl_c_waits_for_nothing(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stub_model(60_000) as model:
+        monkeypatch.setenv("ADJUDGE_JUDGE_MODEL", "openai/stub")
+        monkeypatch.setenv("ADJUDGE_JUDGE_API_BASE", model.api_base)
+        write(deployment, RUBRIC)
+        report(deployment, run_id="r1")
+        process = begun(deployment, at_least=0)
+        while not model.stats()["open_calls"]:
+            time.sleep(0.05)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+        shown, told = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "Ctrl+C again leaves it" in told
+    assert "Traceback" not in told
+    assert "Stopped before its end." in shown
+    assert kept(deployment)[0].state == BacktestState.STOPPED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from sqlalchemy import text
 from evaluator.backtest_choice import Choice, Versions, choose, judged_by, versions_for
 from evaluator.backtest_plan import Plan, plan_of
 from evaluator.backtest_report import BacktestReport
-from evaluator.backtest_run import Moved, run_backtest
+from evaluator.backtest_run import Moved, Pace, run_backtest
 from evaluator.deployment import Deployment
 from evaluator.errors import BadInput, Conflict
 from evaluator.human_labels import HumanLabel, LabelFile
@@ -237,6 +238,22 @@ def test_a_run_without_content_is_counted_and_never_a_fail(links: Deployment) ->
     found = backtest(links).run()
     assert found.candidate.not_evaluable == {"no_content": 1}
     assert found.candidate.event_verdicts[VerdictLabel.UNKNOWN] == 1, "its last run says nothing"
+
+
+def test_the_local_judge_costs_nothing_and_is_not_started_for_an_estimate(deployment: Deployment) -> None:
+    write(deployment, RUBRIC)
+    report(deployment, run_id="r1")
+    estimate = backtest(deployment).plan.estimate
+    assert (estimate.calls, estimate.usd, estimate.local, estimate.unpriced) == (1, Decimal(0), True, ())
+
+
+def test_calls_are_paced_and_a_stop_ends_the_wait() -> None:
+    async def begin() -> list[bool]:
+        stopping, pace = asyncio.Event(), Pace(2)
+        asyncio.get_running_loop().call_later(0.05, stopping.set)
+        return [await pace.wait(stopping) for _ in range(3)]
+
+    assert asyncio.run(begin()) == [True, True, False]
 
 
 # with a model that is asked

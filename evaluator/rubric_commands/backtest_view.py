@@ -133,7 +133,12 @@ class BacktestProgress:
 
     def __enter__(self) -> Self:
         if err.is_terminal:
-            columns = (TextColumn("backtest"), BarColumn(), TextColumn("{task.fields[told]}"), TimeElapsedColumn())
+            columns = (
+                TextColumn("backtest"),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[told]}"),
+                TimeElapsedColumn(),
+            )
             self._bars = Bars(*columns, console=err)
             self._bars.start()
             self._task = self._bars.add_task("backtest", told="", total=None)
@@ -176,8 +181,10 @@ def print_report(report: BacktestReport, following: str) -> None:
     for note in report.notes:
         _say(f"[dim]{plain(note)}[/]")
     _print_flips(report)
-    spent = judging_dollars(report.cost_usd, report.unpriced_calls)
-    _say(f"\nThis backtest spent {spent}; it is kept as {report.backtest_id}. No outcome was touched.")
+    spent = f"spent {judging_dollars(report.cost_usd, report.unpriced_calls)}"
+    if report.unpriced_calls and not report.cost_usd:
+        spent = f"made {plural(report.unpriced_calls, 'call')} of unknown price"
+    _say(f"\nThis backtest {spent}; it is kept as {report.backtest_id}. No outcome was touched.")
     _say(following)
 
 
@@ -326,6 +333,12 @@ def next_step(report: BacktestReport, versions: Versions, *, in_force: bool) -> 
         return (
             f"Next: nothing to promote, {place} is in force; `adjudge rubrics versions "
             f"{plain(report.rubric_id)}` lists what was."
+        )
+    known = report.event_difference or report.run_difference
+    if known is not None and known.high is not None and known.high < 0:
+        return (
+            "Next: edit the candidate and try again, for it agrees less with people; `adjudge rubrics promote "
+            f"{place}` would put it in force all the same."
         )
     return f"Next: `adjudge rubrics promote {place}` puts the candidate in force."
 
