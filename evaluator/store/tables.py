@@ -93,7 +93,11 @@ class JudgementRow(Judgement, table=True):
 
 class VerdictRow(Verdict, table=True):
     __tablename__ = "verdict"
-    __table_args__ = (Index("ix_verdict_cache", "content_hash", "fingerprint", "repeat"),)
+    __table_args__ = (
+        Index("ix_verdict_cache", "content_hash", "fingerprint", "repeat"),
+        # counts per rubric version are read from it alone, whatever verdicts hold besides
+        Index("ix_verdict_version", "rubric_version", "created_at", "source", "verdict", "cost_usd"),
+    )
 
 
 class RollupRow(Rollup, table=True):

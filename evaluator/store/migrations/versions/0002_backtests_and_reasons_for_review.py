@@ -71,6 +71,11 @@ def upgrade() -> None:
     with op.batch_alter_table("rollup", schema=None) as batch_op:
         batch_op.add_column(sa.Column("review_reasons", JSON, nullable=False, server_default="[]"))
 
+    with op.batch_alter_table("verdict", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_verdict_version", ["rubric_version", "created_at", "source", "verdict", "cost_usd"], unique=False
+        )
+
     with op.batch_alter_table("rubric_version", schema=None) as batch_op:
         batch_op.add_column(sa.Column("in_force_since", sa.BigInteger(), nullable=True))
 
@@ -91,6 +96,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("verdict", schema=None) as batch_op:
+        batch_op.drop_index("ix_verdict_version")
+
     with op.batch_alter_table("rubric_version", schema=None) as batch_op:
         batch_op.drop_column("in_force_since")
 
