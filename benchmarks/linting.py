@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.figures import Figure
-from evaluator.rubric_lint import lint_paths
+from evaluator.authoring.rubric_lint import lint_paths
 
 RUBRICS = 200
 ROUNDS = 5

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evaluator.expressions import evaluate, is_true
 from evaluator.model.capture import Capture
 from evaluator.model.rubric import Criterion, Example, Rubric
 from evaluator.model.run import Run
+from evaluator.rubric_format.expressions import evaluate, is_true
 
 
 def run_facts(run: Run, capture: Capture) -> dict[str, Any]:

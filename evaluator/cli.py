@@ -109,6 +109,9 @@ def import_runs(
 @app.command()
 def judge(
     event: Annotated[str | None, typer.Option(help="Only this event, whether it was sampled or not.")] = None,
+    last: Annotated[
+        int, typer.Option(min=0, help="First sample this many stored events, for a rubric newer than they are.")
+    ] = 0,
     again: Annotated[
         list[NotEvaluable] | None, typer.Option(help="First make due again what ended for this reason.")
     ] = None,
@@ -120,13 +123,17 @@ def judge(
     from evaluator.wording import counts
 
     with opened() as deployment:
-        for line in give_orders(deployment, actor=actor(), event_id=event, again=again or [], resume=resume):
+        for line in give_orders(
+            deployment, actor=actor(), event_id=event, last=last, again=again or [], resume=resume
+        ):
             err.print(plain(line), highlight=False, soft_wrap=True)
         with judging_here(deployment):
             seen = JudgingView(deployment, event_id=event).follow()
-    err.print(
-        counts({"done": seen.done, "not evaluable": seen.not_evaluable, "on hold": seen.paused}), highlight=False
-    )
+    ended = {"done": seen.done, "not evaluable": seen.not_evaluable, "on hold": seen.paused}
+    if any(ended.values()):
+        err.print(counts(ended), highlight=False)
+    else:
+        err.print("Nothing was due. A rubric newer than the runs takes them in with `adjudge judge --last 100`.")
     print_reasons(seen.reasons)
     if seen.paused:
         err.print("`adjudge status` says why a judge is paused; `adjudge judge --resume` tries it again.")

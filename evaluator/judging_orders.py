@@ -1,9 +1,10 @@
-"""What an operator may order before judging: lift pauses, try again, judge one event; each act is audited."""
+"""What an operator may order before judging: lift pauses, try again, take in what is stored; each act is audited."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from datetime import timedelta
+from functools import partial
 
 from evaluator import pipeline
 from evaluator.deployment import Deployment
@@ -14,7 +15,12 @@ from evaluator.model.judgement import NotEvaluable
 from evaluator.store import judgements as queue
 from evaluator.store.api_keys import audit
 from evaluator.store.database import Connection
-from evaluator.store.runs import load_event
+from evaluator.store.event_list import newest_events
+from evaluator.store.runs import load_event, lock_events
+from evaluator.wording import plural
+
+EVENTS_AT_ONCE = 100
+"""Stored events that one transaction samples: a long one would hold up what comes in."""
 
 
 def give_orders(
@@ -22,6 +28,7 @@ def give_orders(
     *,
     actor: str,
     event_id: str | None = None,
+    last: int = 0,
     again: Collection[NotEvaluable] = (),
     resume: bool = False,
 ) -> Iterator[str]:
@@ -32,11 +39,39 @@ def give_orders(
     if again:
         due = deployment.database.transact(lambda connection: _try_again(connection, again, actor))
         yield f"{due} judgements are due again."
+    if last:
+        enrolled = sum(_enrol_chunks(deployment, last))
+        deployment.database.transact(
+            lambda connection: audit(
+                connection,
+                actor=actor,
+                act="sample_stored",
+                subject=f"last {last} events",
+                detail={"judgements": enrolled},
+            )
+        )
+        yield f"{plural(enrolled, 'judgement')} of the last {last} events to do under the rubrics in force."
     if event_id is not None:
         while pipeline.assemble_runs(deployment, event_id=event_id, quiet=timedelta(0)):
             pass
         deployment.database.transact(lambda connection: _request(connection, deployment, event_id, actor))
         yield f"Every run of {event_id!r} is to be judged."
+
+
+def _enrol_chunks(deployment: Deployment, last: int) -> Iterator[int]:
+    """Sample stored events, newest first; judgements that each transaction made due."""
+    with deployment.database.read() as connection:
+        events = newest_events(connection, last)
+    for start in range(0, len(events), EVENTS_AT_ONCE):
+        chunk = set(events[start : start + EVENTS_AT_ONCE])
+        yield deployment.database.transact(partial(_enrol, deployment=deployment, events=chunk))
+
+
+def _enrol(connection: Connection, deployment: Deployment, events: set[str]) -> int:
+    lock_events(connection, events)
+    before = queue.count_due(connection, events)
+    enrol_events(connection, deployment, events, utc_now())
+    return queue.count_due(connection, events) - before
 
 
 def _resume(connection: Connection, actor: str) -> int:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from evaluator.model.rubric import Rubric
-from evaluator.rubric_files import LoadedRubric, RubricProblem, read_folder
+from evaluator.rubric_format.rubric_files import LoadedRubric, RubricProblem, read_folder
 
 _LOOK_AGAIN_SECONDS = 1.0
 

@@ -7,13 +7,13 @@ from datetime import datetime
 from decimal import Decimal
 
 from evaluator.deployment import Deployment
-from evaluator.installed_checks import check_clashes
 from evaluator.judging.endpoint import DEFAULT, model_named
 from evaluator.model.judgement import NotEvaluable
 from evaluator.model.local_judge import LOCAL_JUDGE_LABEL
 from evaluator.model.operation import JudgePause
 from evaluator.model.rubric import Rubric
 from evaluator.pipeline import WORKER_SILENCE
+from evaluator.rubric_format.installed_checks import check_clashes
 from evaluator.settings import Settings
 from evaluator.store.operations import Overview, overview
 from evaluator.store.progress import Progress, judging_progress

@@ -22,6 +22,8 @@ from evaluator.settings import Settings
 from evaluator.store.database import Database
 from evaluator.store.schema import upgrade
 
+os.environ["COLUMNS"] = "200"  # no terminal's width decides what a test reads; consoles read it when they are made
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
-from evaluator import installed_checks
 from evaluator.judging import checks
+from evaluator.rubric_format import installed_checks
 
 
 @dataclass(frozen=True)

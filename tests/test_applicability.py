@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluator.applicability import always_rule_matched, applicable_criteria, applies, content_for, run_facts
-from evaluator.expressions import RUN_FACTS, evaluate, is_true
 from evaluator.model.capture import Capture, Fidelity, Passage
 from evaluator.model.rubric import Rubric
 from evaluator.model.run import ExecutionStatus, Run
-from evaluator.rubric_files import read_rubric
+from evaluator.rubric_format.expressions import RUN_FACTS, evaluate, is_true
+from evaluator.rubric_format.rubric_files import read_rubric
 
 MESSAGES = {"messages": [{"role": "user", "content": "Hi"}, {"role": "user", "content": "Where is my refund?"}]}
 

@@ -13,11 +13,12 @@ import pytest
 
 from evaluator.cli import run, settings_lines
 from evaluator.deployment import Deployment
+from evaluator.judging_orders import give_orders
 from evaluator.settings import Settings
 from evaluator.store.api_keys import audit_trail, find_key, hash_of
 from evaluator.store.database import Connection
 from evaluator.store.operations import record_failure
-from tests.world import CHECKED_RUBRIC, add_rubric, reported_run
+from tests.world import CHECKED_RUBRIC, add_rubric, judge_all, reported_run
 
 Printed = pytest.CaptureFixture[str]
 
@@ -27,7 +28,6 @@ def _environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands see the test's own deployment."""
     for name in ("data_dir", "database_url", "rubrics_dir"):
         monkeypatch.setenv(f"ADJUDGE_{name.upper()}", str(getattr(settings, name)))
-    monkeypatch.setenv("COLUMNS", "200")
 
 
 def jsonl(tmp_path: Path, *lines: object) -> str:
@@ -220,3 +220,23 @@ def test_a_rubric_problem_is_printed_and_not_obeyed(tmp_path: Path, capsys: Prin
     told = capsys.readouterr().out
     assert r"\x1b]0;title\x07: there is no such key" in told
     assert "\x1b" not in told
+
+
+def test_a_rubric_newer_than_the_runs_takes_in_the_last_events(
+    tmp_path: Path, capsys: Printed, deployment: Deployment
+) -> None:
+    lines = [reported_run(event_id=f"e{number}") for number in range(3)]
+    assert run(["import", jsonl(tmp_path, *lines)]) == 0
+    add_rubric(deployment.settings.rubrics_dir, text=CHECKED_RUBRIC)
+    assert list(give_orders(deployment, actor="tests", last=2)) == [
+        "2 judgements of the last 2 events to do under the rubrics in force."
+    ]
+    judge_all(deployment)
+    assert list(give_orders(deployment, actor="tests", last=3)) == [
+        "1 judgement of the last 3 events to do under the rubrics in force."
+    ]
+    judge_all(deployment)
+    assert next(iter(give_orders(deployment, actor="tests", last=3))).startswith("0 judgements")
+    capsys.readouterr()
+    assert run(["outcomes"]) == 0
+    assert capsys.readouterr().out.count("1 of 1") == 3

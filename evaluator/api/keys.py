@@ -16,7 +16,7 @@ from evaluator.api.request_json import parse_json, read_limited, validated
 from evaluator.errors import NotFound
 from evaluator.model.api_key import ApiKey, Scope
 from evaluator.model.columns import utc_now
-from evaluator.rubric_problems import quoted
+from evaluator.rubric_format.rubric_problems import quoted
 from evaluator.store.api_keys import audit, issue_key, list_keys, revoke_key
 from evaluator.store.database import Connection
 

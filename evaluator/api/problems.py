@@ -29,7 +29,7 @@ from evaluator.errors import (
     TooLarge,
     Unsupported,
 )
-from evaluator.rubric_problems import quoted
+from evaluator.rubric_format.rubric_problems import quoted
 from evaluator.store import operations
 from evaluator.store.database import is_away
 

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from starlette.datastructures import Headers
 
 from evaluator.errors import BadInput, Malformed, Overloaded, TooLarge, Unsupported
-from evaluator.rubric_problems import listed, nearest, quoted
+from evaluator.rubric_format.rubric_problems import listed, nearest, quoted
 
 MOST_TOLD = 20
 """Problems named in one answer."""

@@ -26,14 +26,14 @@ from evaluator.api.rubric_catalogue import (
     catalogue_of,
     known_rubric,
 )
-from evaluator.backtest_report import BacktestReport
+from evaluator.authoring.backtest_report import BacktestReport
 from evaluator.errors import NotFound
-from evaluator.marked_yaml import MAX_BYTES
 from evaluator.model.backtest import Backtest, BacktestState
-from evaluator.rubric_files import decoded, read_files
-from evaluator.rubric_problems import RubricProblem, Severity, quoted
-from evaluator.rubric_schema import rubric_schema
-from evaluator.rubric_warnings import rubric_warnings
+from evaluator.rubric_format.marked_yaml import MAX_BYTES
+from evaluator.rubric_format.rubric_files import decoded, read_files
+from evaluator.rubric_format.rubric_problems import RubricProblem, Severity, quoted
+from evaluator.rubric_format.rubric_schema import rubric_schema
+from evaluator.rubric_format.rubric_warnings import rubric_warnings
 from evaluator.store.backtests import backtests_of, find_backtest
 from evaluator.store.rubric_figures import RECENT, Tally
 

@@ -9,16 +9,16 @@ from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 
+from evaluator.authoring.named_rubrics import NamedRubric
+from evaluator.authoring.rubric_difference import changes
+from evaluator.authoring.rubric_history import yaml_of
 from evaluator.deployment import Deployment
 from evaluator.errors import NotFound
-from evaluator.marked_yaml import MAX_BYTES
 from evaluator.model.rubric import Rubric
-from evaluator.named_rubrics import NamedRubric
-from evaluator.rubric_difference import changes
-from evaluator.rubric_files import LoadedRubric
-from evaluator.rubric_history import yaml_of
-from evaluator.rubric_problems import RubricProblem, nearest, quoted
-from evaluator.rubric_warnings import rubric_warnings
+from evaluator.rubric_format.marked_yaml import MAX_BYTES
+from evaluator.rubric_format.rubric_files import LoadedRubric
+from evaluator.rubric_format.rubric_problems import RubricProblem, nearest, quoted
+from evaluator.rubric_format.rubric_warnings import rubric_warnings
 from evaluator.situation import judge_label
 from evaluator.store.rubric_figures import (
     KeptVersion,

@@ -21,7 +21,7 @@ from evaluator.model.rollup import Rollup
 from evaluator.model.run import Run
 from evaluator.model.sample import Sample
 from evaluator.model.verdict import Verdict
-from evaluator.rubric_problems import quoted
+from evaluator.rubric_format.rubric_problems import quoted
 from evaluator.store import judgements as queue
 from evaluator.store import outcomes, runs
 from evaluator.store.database import Connection

@@ -22,7 +22,7 @@ from evaluator.capture.plain_otlp import LONGEST_NAME, Attributes, LogBlocks, Me
 from evaluator.capture.redaction import Redactor
 from evaluator.capture.span_intake import bounded_id, redact_span, take_in
 from evaluator.errors import Malformed, Misconfigured, TooLarge, Unsupported
-from evaluator.rubric_problems import quoted
+from evaluator.rubric_format.rubric_problems import quoted
 from evaluator.store.packing import pack_json, pack_message
 
 _GZIP_WINDOW = 31

@@ -19,10 +19,17 @@ from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from evaluator.installed_checks import LOADING_SECONDS, Ended, PluginCheck, aside, check_version, load_check
 from evaluator.judging.found_values import count_found
 from evaluator.model.rubric import CheckName, Criterion
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict
+from evaluator.rubric_format.installed_checks import (
+    LOADING_SECONDS,
+    Ended,
+    PluginCheck,
+    aside,
+    check_version,
+    load_check,
+)
 from evaluator.wording import visible
 
 PATTERN_SECONDS = 0.2

@@ -10,7 +10,6 @@ from hashlib import sha256
 from typing import Any
 
 from evaluator.applicability import applicable_criteria
-from evaluator.installed_checks import check_version
 from evaluator.judging.endpoint import Endpoint, provider_of, resolve_endpoint
 from evaluator.judging.evidence import NOT_FOUND, check_evidence
 from evaluator.judging.failures import Action, Advice, CallFailed, classify
@@ -32,7 +31,8 @@ from evaluator.model.judgement import NotEvaluable
 from evaluator.model.rubric import CheckName, Criterion, JudgeSpec, Rubric
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict, VerdictLabel
 from evaluator.precheck import PRECHECK_VERSION, precheck
-from evaluator.rubric_files import judged_hash
+from evaluator.rubric_format.installed_checks import check_version
+from evaluator.rubric_format.rubric_files import judged_hash
 from evaluator.scoring import score
 
 __all__ = [

@@ -177,6 +177,8 @@ async def _stop_litellm() -> None:
     from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
     from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
 
+    # begun anew, it lets go of the tasks of an event loop that has ended, which nobody could stop
+    GLOBAL_LOGGING_WORKER.start()
     await GLOBAL_LOGGING_WORKER.stop()
     await close_litellm_async_clients()  # type: ignore[no-untyped-call]
 

@@ -13,8 +13,8 @@ from evaluator.judging.shown import clean, show
 from evaluator.model.columns import canonical_json
 from evaluator.model.rubric import Criterion, Rubric
 from evaluator.model.verdict import CriterionLabel
-from evaluator.placeholders import answer_name as answer_name  # given on to the judge
-from evaluator.placeholders import filled
+from evaluator.rubric_format.placeholders import answer_name as answer_name  # given on to the judge
+from evaluator.rubric_format.placeholders import filled
 
 PROMPT_VERSION = "2"
 """Part of every fingerprint; raise it with any change to the words below or to how content is shown."""

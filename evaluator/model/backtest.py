@@ -41,7 +41,7 @@ class Backtest(SQLModel):
     started_at: datetime = Field(default_factory=utc_now, sa_type=UtcTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcTime)
     report: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
-    """What it found, as `evaluator.backtest_report` wrote it; empty until it is done."""
+    """What it found, as `evaluator.authoring.backtest_report` wrote it; empty until it is done."""
 
 
 class BacktestVerdict(SQLModel):

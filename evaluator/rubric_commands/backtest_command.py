@@ -11,8 +11,8 @@ import typer
 from evaluator.terminal import actor, opened
 
 if TYPE_CHECKING:
+    from evaluator.authoring.human_labels import LabelFile
     from evaluator.deployment import Deployment
-    from evaluator.human_labels import LabelFile
 
 
 def backtest(
@@ -37,9 +37,9 @@ def backtest(
     form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:
     """Judge stored runs under another version: estimate, verdicts, agreement with people, flips."""
-    from evaluator.backtest_choice import choose, judged_by, versions_for
-    from evaluator.backtest_plan import plan_of
-    from evaluator.backtest_run import run_backtest
+    from evaluator.authoring.backtest_choice import choose, judged_by, versions_for
+    from evaluator.authoring.backtest_plan import plan_of
+    from evaluator.authoring.backtest_run import run_backtest
     from evaluator.console import err
     from evaluator.errors import NotFound
     from evaluator.plain_json import json_bytes
@@ -119,8 +119,8 @@ def _utc(at: datetime | None) -> datetime | None:
 def _labels(file: str | None) -> LabelFile:
     from pathlib import Path
 
+    from evaluator.authoring.human_labels import LabelFile, read_labels
     from evaluator.errors import NotFound
-    from evaluator.human_labels import LabelFile, read_labels
     from evaluator.rubric_commands.backtest_view import print_bad_labels
 
     if file is None:

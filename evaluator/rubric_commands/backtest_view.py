@@ -12,9 +12,9 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from evaluator.backtest_choice import Choice, Versions
-from evaluator.backtest_plan import CHARS_PER_TOKEN, TOKENS_PER_ANSWER, Estimate, Plan
-from evaluator.backtest_report import (
+from evaluator.authoring.backtest_choice import Choice, Versions
+from evaluator.authoring.backtest_plan import CHARS_PER_TOKEN, TOKENS_PER_ANSWER, Estimate, Plan
+from evaluator.authoring.backtest_report import (
     AgreementFigures,
     BacktestReport,
     Figure,
@@ -23,9 +23,9 @@ from evaluator.backtest_report import (
     Side,
     VersionReport,
 )
-from evaluator.backtest_run import Moved
+from evaluator.authoring.backtest_run import Moved
+from evaluator.authoring.human_labels import LabelFile
 from evaluator.console import PLAIN_SECONDS, err, out, plain
-from evaluator.human_labels import LabelFile
 from evaluator.model.backtest import BacktestState
 from evaluator.model.verdict import VerdictLabel
 from evaluator.wording import counts, dollars, duration, judging_dollars, plural, visible

@@ -9,7 +9,7 @@ import typer
 from evaluator.terminal import opened
 
 if TYPE_CHECKING:
-    from evaluator.rubric_difference import RubricDifference
+    from evaluator.authoring.rubric_difference import RubricDifference
 
 _STYLES = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
 
@@ -26,11 +26,11 @@ def diff(
     ] = False,
 ) -> None:
     """What changed in meaning, in the prompt and in the fingerprint, and which statistics stop being comparable."""
+    from evaluator.authoring.named_rubrics import rubric_named
+    from evaluator.authoring.rubric_difference import as_json, rubric_difference
+    from evaluator.authoring.rubric_history import version_before
     from evaluator.judging.endpoint import label_of
-    from evaluator.named_rubrics import rubric_named
     from evaluator.plain_json import json_bytes
-    from evaluator.rubric_difference import as_json, rubric_difference
-    from evaluator.rubric_history import version_before
 
     if form not in ("text", "json"):
         raise typer.BadParameter(f"{form!r} is none of text, json.", param_hint="--format")
@@ -50,8 +50,8 @@ def diff(
 
 def print_difference(found: RubricDifference) -> None:
     """The difference as coloured lines; what rubrics hold is printed as it is."""
+    from evaluator.authoring.difference_text import as_text
     from evaluator.console import out, plain
-    from evaluator.difference_text import as_text
 
     for line in as_text(found):
         heading = bool(line) and not line.startswith(" ")

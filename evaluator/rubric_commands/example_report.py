@@ -11,8 +11,16 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from evaluator.authoring.golden_examples import (
+    Answer,
+    CriterionResult,
+    ExampleResult,
+    Flips,
+    RubricResult,
+    Spent,
+    Step,
+)
 from evaluator.console import PLAIN_SECONDS, err, out, plain
-from evaluator.golden_examples import Answer, CriterionResult, ExampleResult, Flips, RubricResult, Spent, Step
 from evaluator.plain_json import json_bytes
 from evaluator.wording import judging_dollars, noun, plural
 

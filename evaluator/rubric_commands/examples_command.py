@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from evaluator.rubric_files import LoadedRubric
+    from evaluator.rubric_format.rubric_files import LoadedRubric
 
 FORMATS = ("text", "json", "github")
 
@@ -35,8 +35,8 @@ def run_golden(
     form: Annotated[str, typer.Option("--format", help="text, json or github.")] = "text",
 ) -> None:
     """Run the examples of rubrics; exit code 0 where all came out as expected."""
+    from evaluator.authoring.golden_examples import Plan, only_example, run_examples, targets
     from evaluator.console import err, plain
-    from evaluator.golden_examples import Plan, only_example, run_examples, targets
     from evaluator.rubric_commands.example_report import live_view, print_results, results_github, results_json
 
     if form not in FORMATS:

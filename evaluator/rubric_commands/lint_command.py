@@ -11,8 +11,8 @@ from evaluator.errors import Misconfigured
 from evaluator.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from evaluator.rubric_files import LoadedRubric
-    from evaluator.rubric_problems import RubricProblem
+    from evaluator.rubric_format.rubric_files import LoadedRubric
+    from evaluator.rubric_format.rubric_problems import RubricProblem
 
 _CONNECT_SECONDS = 5
 """How long a database that is out of reach holds up the check."""
@@ -36,7 +36,7 @@ def lint(
     ] = False,
 ) -> None:
     """Check rubric files; every error and warning with file, line, column and what to write instead."""
-    from evaluator.rubric_lint import FORMATS, lint_paths
+    from evaluator.authoring.rubric_lint import FORMATS, lint_paths
 
     if form not in FORMATS:
         raise typer.BadParameter(f"{form!r} is none of {', '.join(FORMATS)}.", param_hint="--format")
@@ -75,8 +75,8 @@ def _has_database(settings: Settings) -> bool:
 
 
 def _warnings(loaded: Sequence[LoadedRubric], settings: Settings) -> list[RubricProblem]:
+    from evaluator.authoring.recent_matches import recent_runs, run_warnings
     from evaluator.deployment import Deployment
-    from evaluator.recent_matches import recent_runs, run_warnings
 
     url = settings.resolved_database_url
     if url.startswith("postgresql") and "connect_timeout" not in url:

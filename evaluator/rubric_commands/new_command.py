@@ -13,7 +13,7 @@ from evaluator.settings import Settings, load_settings
 from evaluator.terminal import has_database, opened
 
 if TYPE_CHECKING:
-    from evaluator.rubric_drafts import Draft, Seen
+    from evaluator.authoring.rubric_drafts import Draft, Seen
 
 
 def new(
@@ -33,7 +33,7 @@ def new(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Make a rubric from three answers: asked for in a terminal, or given as options."""
-    from evaluator.rubric_drafts import Answers, draft, id_for, write
+    from evaluator.authoring.rubric_drafts import Answers, draft, id_for, write
 
     settings = load_settings()
     if (workflow is None or ask is None or role is None) and not sys.stdin.isatty():
@@ -55,8 +55,8 @@ def new(
 
 
 def _workflows(given: list[str] | None, settings: Settings) -> tuple[str, ...]:
+    from evaluator.authoring.rubric_drafts import known_workflows
     from evaluator.console import plain
-    from evaluator.rubric_drafts import known_workflows
 
     if given is None:
         known: list[str] = []
@@ -70,8 +70,8 @@ def _workflows(given: list[str] | None, settings: Settings) -> tuple[str, ...]:
 
 
 def _role(workflows: tuple[str, ...], settings: Settings, output: str | None) -> Role:
+    from evaluator.authoring.rubric_drafts import deciding
     from evaluator.console import plain
-    from evaluator.rubric_drafts import deciding
 
     folder = Path(output).parent if output not in (None, "-") else settings.rubrics_dir
     others = deciding(folder, workflows)
@@ -87,7 +87,7 @@ def _role(workflows: tuple[str, ...], settings: Settings, output: str | None) ->
 
 
 def _seen(workflows: tuple[str, ...], settings: Settings) -> Seen | None:
-    from evaluator.rubric_drafts import newest_run
+    from evaluator.authoring.rubric_drafts import newest_run
 
     if not has_database(settings):
         return None

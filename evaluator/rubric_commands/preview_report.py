@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from rich.table import Table
 
+from evaluator.authoring.prompt_preview import ContentPart, Finding, Preview, PreviewedJudge
 from evaluator.console import out, plain
 from evaluator.model.verdict import CriterionVerdict
 from evaluator.plain_json import json_bytes
-from evaluator.prompt_preview import ContentPart, Finding, Preview, PreviewedJudge
 from evaluator.wording import dollars, plural
 
 

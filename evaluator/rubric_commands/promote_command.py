@@ -11,7 +11,7 @@ import typer
 from evaluator.terminal import actor, opened
 
 if TYPE_CHECKING:
-    from evaluator.promotion import Promotion
+    from evaluator.authoring.promotion import Promotion
 
 
 def promote(
@@ -23,10 +23,10 @@ def promote(
     ] = False,
 ) -> None:
     """Put a version in force: shows what changes, then writes its file; the server takes it up by itself."""
+    from evaluator.authoring.promotion import prepare_promotion
+    from evaluator.authoring.promotion import promote as put_in_force
     from evaluator.console import err, out, plain
     from evaluator.model.columns import utc_now
-    from evaluator.promotion import prepare_promotion
-    from evaluator.promotion import promote as put_in_force
 
     with opened() as deployment:
         plan = prepare_promotion(candidate, deployment)

@@ -26,8 +26,8 @@ def schema(
     ] = None,
 ) -> None:
     """Write rubric.schema.json, which editors complete and explain rubrics by."""
-    from evaluator.rubric_reference import with_reference
-    from evaluator.rubric_schema import SCHEMA_FILE, schema_text
+    from evaluator.rubric_format.rubric_reference import with_reference
+    from evaluator.rubric_format.rubric_schema import SCHEMA_FILE, schema_text
 
     if docs is not None:
         _keep(docs, with_reference(_text_of(docs)), check=check)

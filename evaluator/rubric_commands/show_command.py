@@ -10,7 +10,7 @@ from evaluator.settings import load_settings
 from evaluator.terminal import has_database, opened
 
 if TYPE_CHECKING:
-    from evaluator.prompt_preview import Preview
+    from evaluator.authoring.prompt_preview import Preview
 
 FORMATS = ("text", "json")
 
@@ -40,8 +40,8 @@ def show(
 
 
 def _previewed(name: str, run: str | None, event: str | None, example: str | None, judge: str | None) -> Preview:
-    from evaluator.named_rubrics import rubric_named
-    from evaluator.prompt_preview import named_in_files, no_runs, preview_example, preview_run
+    from evaluator.authoring.named_rubrics import rubric_named
+    from evaluator.authoring.prompt_preview import named_in_files, no_runs, preview_example, preview_run
 
     settings = load_settings()
     in_files = named_in_files(name, settings)

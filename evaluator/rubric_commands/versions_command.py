@@ -13,8 +13,8 @@ from evaluator.terminal import opened
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from evaluator.authoring.rubric_history import RubricLine, VersionLine
     from evaluator.deployment import Deployment
-    from evaluator.rubric_history import RubricLine, VersionLine
     from evaluator.statistics.agreement import Estimate
 
 
@@ -26,9 +26,9 @@ def versions(
     form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:
     """Every rubric known, a rubric's versions, or one version's text; whatever became of the file."""
+    from evaluator.authoring.rubric_history import history_of, known_rubrics
     from evaluator.console import out
     from evaluator.plain_json import json_bytes
-    from evaluator.rubric_history import history_of, known_rubrics
 
     if form not in ("text", "json"):
         raise typer.BadParameter(f"{form!r} is none of text, json.", param_hint="--format")
@@ -47,10 +47,10 @@ def versions(
 
 
 def _print_text(name: str, deployment: Deployment, *, as_json: bool) -> None:
+    from evaluator.authoring.named_rubrics import rubric_named
+    from evaluator.authoring.rubric_history import yaml_of
     from evaluator.console import err
-    from evaluator.named_rubrics import rubric_named
     from evaluator.plain_json import json_bytes
-    from evaluator.rubric_history import yaml_of
 
     found = rubric_named(name, deployment)
     if as_json:

@@ -46,6 +46,12 @@ class EventLine:
         return min(taken, key=lambda pair: pair[0] / pair[1], default=None)
 
 
+def newest_events(connection: Connection, limit: int) -> list[str]:
+    """Ids of the events with most recent activity, newest first."""
+    newest = select(_event.c.event_id).order_by(_event.c.last_activity_at.desc(), _event.c.event_id).limit(limit)
+    return list(connection.execute(newest).scalars())
+
+
 def list_events(
     connection: Connection,
     *,

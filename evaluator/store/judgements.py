@@ -63,6 +63,12 @@ def store_samples(connection: Connection, samples: Sequence[Sample]) -> None:
     )
 
 
+def count_due(connection: Connection, event_ids: Collection[str]) -> int:
+    """How many judgements of these events are due."""
+    due = and_(_judgement.c.state == JudgementState.DUE, _judgement.c.event_id.in_(event_ids))
+    return connection.execute(select(func.count()).where(due)).scalar_one()
+
+
 def judgements_of_events(connection: Connection, event_ids: Collection[str]) -> list[Judgement]:
     """Every judgement about the runs of these events, superseded ones too."""
     rows = connection.execute(select(_judgement).where(_judgement.c.event_id.in_(event_ids))).mappings()

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
-from evaluator.backtest_report import (
+from evaluator.authoring.backtest_report import (
     FLIP_ORDER,
     AgreementFigures,
     BacktestReport,
@@ -28,7 +28,7 @@ from evaluator.model.backtest import Backtest, BacktestState, BacktestVerdict
 from evaluator.model.capture import Capture, Passage
 from evaluator.model.verdict import CriterionVerdict, VerdictLabel
 from evaluator.plain_json import json_bytes
-from evaluator.rubric_problems import quoted
+from evaluator.rubric_format.rubric_problems import quoted
 from evaluator.store.backtests import find_backtest
 from evaluator.store.database import Connection
 from evaluator.store.rubric_figures import backtest_counts, backtested_runs

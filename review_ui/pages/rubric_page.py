@@ -13,6 +13,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
 from evaluator.api.rubric_catalogue import KnownRubric, VersionLine, judges_of, known_rubric, text_of_file
+from evaluator.authoring.named_rubrics import NamedRubric
+from evaluator.authoring.prompt_preview import Preview, preview_run
 from evaluator.deployment import Deployment
 from evaluator.errors import AdjudgeError, NotFound
 from evaluator.judging.prompt import question_of
@@ -21,10 +23,8 @@ from evaluator.model.columns import utc_now
 from evaluator.model.judgement import NotEvaluable
 from evaluator.model.rubric import Criterion, Rubric
 from evaluator.model.verdict import CriterionLabel, VerdictLabel
-from evaluator.named_rubrics import NamedRubric
 from evaluator.plain_json import json_bytes
-from evaluator.prompt_preview import Preview, preview_run
-from evaluator.rubric_problems import RubricProblem
+from evaluator.rubric_format.rubric_problems import RubricProblem
 from evaluator.situation import IN_WORDS, Waiting
 from evaluator.statistics.agreement import Agreement, Pair, agreement
 from evaluator.store.backtests import backtests_of

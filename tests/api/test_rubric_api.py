@@ -16,11 +16,11 @@ from evaluator.api.rubric_api import (
     WholeBacktest,
 )
 from evaluator.deployment import Deployment
-from evaluator.marked_yaml import MAX_BYTES
 from evaluator.model.rubric import Rubric
 from evaluator.model.verdict import VerdictLabel
-from evaluator.rubric_files import read_rubric
-from evaluator.rubric_schema import rubric_schema
+from evaluator.rubric_format.marked_yaml import MAX_BYTES
+from evaluator.rubric_format.rubric_files import read_rubric
+from evaluator.rubric_format.rubric_schema import rubric_schema
 from tests.review_ui.rubric_world import (
     BROKEN,
     NEW,

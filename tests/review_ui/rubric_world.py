@@ -9,9 +9,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from evaluator.backtest_report import ComparedRun, ComparedVersion, Labels, Ran, report_of
+from evaluator.authoring.backtest_report import ComparedRun, ComparedVersion, Labels, Ran, report_of
+from evaluator.authoring.human_labels import HumanLabel
 from evaluator.deployment import Deployment
-from evaluator.human_labels import HumanLabel
 from evaluator.model.backtest import Backtest, BacktestState, BacktestVerdict
 from evaluator.model.capture import Capture, Fidelity, Passage
 from evaluator.model.columns import utc_now
@@ -19,7 +19,7 @@ from evaluator.model.operation import Spend
 from evaluator.model.rubric import Rubric
 from evaluator.model.run import ClosedBy, ExecutionStatus, Run, RunState
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict, Quote, Verdict, VerdictLabel, VerdictSource
-from evaluator.rubric_files import read_rubric
+from evaluator.rubric_format.rubric_files import read_rubric
 from evaluator.store.backtests import Advance, add_verdicts, end_backtest, start_backtest
 from evaluator.store.database import as_row, table_of
 from evaluator.store.rubric_versions import store_version

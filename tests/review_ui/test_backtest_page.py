@@ -7,7 +7,7 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from evaluator.backtest_report import FLIP_ORDER
+from evaluator.authoring.backtest_report import FLIP_ORDER
 from evaluator.deployment import Deployment
 from evaluator.model.backtest import BacktestState
 from evaluator.model.columns import utc_now

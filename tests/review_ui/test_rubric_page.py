@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from evaluator.deployment import Deployment
 from evaluator.model.backtest import BacktestState
 from evaluator.model.verdict import VerdictLabel
-from evaluator.rubric_files import read_rubric
-from evaluator.rubric_problems import RubricProblem
+from evaluator.rubric_format.rubric_files import read_rubric
+from evaluator.rubric_format.rubric_problems import RubricProblem
 from evaluator.store.rubric_figures import RECENT, tally_of
 from review_ui.pages.rubric_page import numbered
 from tests.review_ui.page_checks import assert_well_made

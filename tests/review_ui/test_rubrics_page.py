@@ -10,7 +10,7 @@ from evaluator.api.rubric_catalogue import text_of_file
 from evaluator.deployment import Deployment
 from evaluator.model.rollup import RollupRule
 from evaluator.model.verdict import VerdictLabel
-from evaluator.rubric_files import read_rubric
+from evaluator.rubric_format.rubric_files import read_rubric
 from review_ui.rubric_words import ROLLUP, in_a_line
 from tests.review_ui.page_checks import assert_well_made
 from tests.review_ui.rubric_world import (

@@ -12,4 +12,3 @@ def _environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands see the test's own deployment."""
     for name in ("data_dir", "database_url", "rubrics_dir"):
         monkeypatch.setenv(f"ADJUDGE_{name.upper()}", str(getattr(settings, name)))
-    monkeypatch.setenv("COLUMNS", "200")

@@ -10,7 +10,7 @@ import pytest
 from evaluator.cli import run
 from evaluator.deployment import Deployment
 from evaluator.model.columns import utc_now
-from evaluator.rubric_files import read_loaded
+from evaluator.rubric_format.rubric_files import read_loaded
 from evaluator.store.rubric_versions import store_version
 from tests.world import RUBRIC, add_rubric
 

@@ -15,17 +15,23 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.backtest_report import AgreementFigures, BacktestReport, DifferenceFigures, Figure, VersionReport
+from evaluator.authoring.backtest_report import (
+    AgreementFigures,
+    BacktestReport,
+    DifferenceFigures,
+    Figure,
+    VersionReport,
+)
+from evaluator.authoring.named_rubrics import rubric_named
+from evaluator.authoring.promotion import prepare_promotion
+from evaluator.authoring.promotion import promote as put_in_force
 from evaluator.cli import run
 from evaluator.deployment import Deployment
 from evaluator.errors import Conflict, Misconfigured
 from evaluator.model.backtest import Backtest, BacktestState
 from evaluator.model.columns import utc_now
-from evaluator.named_rubrics import rubric_named
 from evaluator.pipeline import assemble_runs
-from evaluator.promotion import prepare_promotion
-from evaluator.promotion import promote as put_in_force
-from evaluator.rubric_files import read_loaded
+from evaluator.rubric_format.rubric_files import read_loaded
 from evaluator.settings import Settings
 from evaluator.store.api_keys import audit_trail
 from evaluator.store.backtests import start_backtest

@@ -11,7 +11,7 @@ from evaluator.cli import run
 from evaluator.deployment import Deployment
 from evaluator.model.columns import utc_now
 from evaluator.model.verdict import Verdict, VerdictLabel, VerdictSource
-from evaluator.rubric_files import read_loaded
+from evaluator.rubric_format.rubric_files import read_loaded
 from evaluator.settings import Settings
 from evaluator.store.database import as_row, table_of
 from evaluator.store.rubric_versions import store_version

@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 
 from evaluator.applicability import applicable_criteria, content_for
+from evaluator.cli import run
 from evaluator.judging.checks import run_check
 from evaluator.model.rubric import Role, Rubric
 from evaluator.model.verdict import CriterionLabel
-from evaluator.rubric_files import read_folder
+from evaluator.rubric_format.rubric_files import read_folder
+from evaluator.rubric_format.rubric_warnings import rubric_warnings
 from sdk.example_app.corpus import CorpusRun, Form, read_corpus
 
 FOLDER = read_folder(Path(__file__).parents[2] / "rubrics")
-RUBRICS = {workflow: one.rubric for one in FOLDER.loaded for workflow in one.rubric.applies_to.workflow}
+DECIDING = [one.rubric for one in FOLDER.loaded if one.rubric.role is Role.OUTCOME]
+RUBRICS = {workflow: rubric for rubric in DECIDING for workflow in rubric.applies_to.workflow}
 RUNS = {run.id: (RUBRICS[event.workflow], run) for event in read_corpus() for run in event.runs}
 
 
@@ -33,17 +36,30 @@ def _whole(run: CorpusRun) -> bool:
 
 def test_they_load_without_a_problem() -> None:
     assert [str(problem) for problem in FOLDER.problems] == []
-    assert {rubric.id for rubric in RUBRICS.values()} == {
-        "support-resolution",
-        "order-fulfillment",
-        "extraction-accuracy",
+    assert [
+        str(one) for each in FOLDER.loaded for one in rubric_warnings(each.root, each.rubric, each.path.name)
+    ] == []
+    assert {one.rubric.id: str(one.rubric.role) for one in FOLDER.loaded} == {
+        "extraction-accuracy": "outcome",
+        "grounded-answer": "quality",
+        "order-fulfillment": "outcome",
+        "support-resolution": "outcome",
+        "tool-use-safety": "quality",
     }
+
+
+def test_their_examples_come_out_as_expected_on_the_recorded_local_judge(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = FOLDER.loaded[0].path.parent
+    assert run(["rubrics", "test", str(folder), "--replay", str(folder / "cassettes"), "--strict"]) == 0
+    told = capsys.readouterr().out
+    assert "23 of 23 examples as expected; 14 recorded calls replayed, none made." in told
 
 
 def test_each_workflow_of_the_demo_has_its_outcome_decided_by_the_servers_judge() -> None:
     assert set(RUBRICS) == {event.workflow for event in read_corpus()}
     for rubric in RUBRICS.values():
-        assert rubric.role is Role.OUTCOME
         assert [spec.model for spec in rubric.judges] == ["default"]
         assert rubric.sample.rate == 1.0
 
@@ -78,7 +94,7 @@ def test_code_checks_answer_as_a_person_would(run_id: str, label: str) -> None:
 
 
 def test_every_example_answers_criteria_that_exist_with_content_that_is_mapped() -> None:
-    for rubric in RUBRICS.values():
+    for rubric in (one.rubric for one in FOLDER.loaded):
         assert len(rubric.examples) >= 2
         for example in rubric.examples:
             assert set(example.expect) <= {each.id for each in rubric.criteria}
