@@ -299,7 +299,20 @@ def _cost(call: LlmCall, response: Any, input_tokens: int, output_tokens: int) -
     if call.prices is not None:
         return call.prices.cost_of(input_tokens, output_tokens)
     # what was told of a model is true of one endpoint, not of the same name elsewhere
-    return None if call.model in _told else _listed_cost(response)
+    if call.model in _told:
+        return None
+    replied = str(response.model)
+    if {replied, f"{call.model.split('/', 1)[0]}/{replied}"} & _told:  # litellm would take the price of that
+        return _cost_by_name(call.model, input_tokens, output_tokens)
+    return _listed_cost(response)
+
+
+def _cost_by_name(model: str, input_tokens: int, output_tokens: int) -> Decimal | None:
+    litellm = _litellm()
+    if not {model, model.split("/", 1)[-1]} & litellm.model_cost.keys():
+        return None
+    costs = litellm.cost_per_token(model=model, prompt_tokens=input_tokens, completion_tokens=output_tokens)
+    return sum((Decimal(str(cost)) for cost in costs), Decimal(0))
 
 
 def _listed_cost(response: Any) -> Decimal | None:

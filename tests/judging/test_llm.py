@@ -103,6 +103,19 @@ def test_a_listed_model_is_priced_by_litellms_table() -> None:
     assert reply.cost_usd > 0
 
 
+def test_a_price_told_of_one_endpoint_is_not_charged_for_another_that_replies_under_its_name() -> None:
+    dear = Prices(Decimal(250), Decimal(1000))
+
+    async def both(stub: Stub) -> tuple[LlmReply, LlmReply]:
+        before = await complete(call_to(stub, model="openai/gpt-4.1-nano"))
+        await complete(call_to(stub, model=f"openai/{before.model}", prices=dear))
+        return before, await complete(call_to(stub, model="openai/gpt-4.1-nano"))
+
+    before, after = with_stub(both, Told("{}"))
+    assert before.cost_usd
+    assert after.cost_usd == before.cost_usd
+
+
 @pytest.mark.parametrize(
     ("told", "action", "reason"),
     [
