@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from evaluator.applicability import applies, run_facts
-from evaluator.authoring.backtest_report import ComparedRun, Labels
+from evaluator.authoring.heard_verdicts import ComparedRun, Labels
 from evaluator.authoring.human_labels import HumanLabel, LabelFile
 from evaluator.authoring.named_rubrics import NamedRubric, rubric_named
 from evaluator.deployment import Deployment

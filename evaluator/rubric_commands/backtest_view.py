@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.authoring.backtest_choice import Choice, Versions
+from evaluator.authoring.backtest_judging import Moved
 from evaluator.authoring.backtest_plan import CHARS_PER_TOKEN, TOKENS_PER_ANSWER, Estimate, Plan
 from evaluator.authoring.backtest_report import (
     AgreementFigures,
@@ -23,7 +24,6 @@ from evaluator.authoring.backtest_report import (
     Side,
     VersionReport,
 )
-from evaluator.authoring.backtest_run import Moved
 from evaluator.authoring.human_labels import LabelFile
 from evaluator.console import PLAIN_SECONDS, err, out, plain
 from evaluator.model.backtest import BacktestState

@@ -20,8 +20,8 @@ from evaluator.authoring.backtest_report import (
     Flip,
     Side,
     VersionReport,
-    answers_of,
 )
+from evaluator.authoring.heard_verdicts import answers_of
 from evaluator.deployment import Deployment
 from evaluator.errors import NotFound
 from evaluator.model.backtest import Backtest, BacktestState, BacktestVerdict

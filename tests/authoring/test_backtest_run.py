@@ -16,9 +16,11 @@ import pytest
 from sqlalchemy import text
 
 from evaluator.authoring.backtest_choice import Choice, Versions, choose, judged_by, versions_for
+from evaluator.authoring.backtest_judging import Moved
 from evaluator.authoring.backtest_plan import Plan, plan_of
 from evaluator.authoring.backtest_report import BacktestReport
-from evaluator.authoring.backtest_run import Moved, Pace, run_backtest
+from evaluator.authoring.backtest_run import run_backtest
+from evaluator.authoring.call_limits import Pace
 from evaluator.authoring.human_labels import HumanLabel, LabelFile
 from evaluator.deployment import Deployment
 from evaluator.errors import BadInput, Conflict

@@ -9,7 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from evaluator.authoring.backtest_report import ComparedRun, ComparedVersion, Labels, Ran, report_of
+from evaluator.authoring.backtest_comparison import Ran, report_of
+from evaluator.authoring.heard_verdicts import ComparedRun, ComparedVersion, Labels
 from evaluator.authoring.human_labels import HumanLabel
 from evaluator.deployment import Deployment
 from evaluator.model.backtest import Backtest, BacktestState, BacktestVerdict

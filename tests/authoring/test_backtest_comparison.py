@@ -10,16 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.authoring.backtest_report import (
-    FLIP_ORDER,
-    BacktestReport,
-    ComparedRun,
-    ComparedVersion,
-    Labels,
-    Ran,
-    in_words,
-    report_of,
-)
+from evaluator.authoring.backtest_comparison import Ran, in_words, report_of
+from evaluator.authoring.backtest_report import FLIP_ORDER, BacktestReport
+from evaluator.authoring.heard_verdicts import ComparedRun, ComparedVersion, Labels
 from evaluator.authoring.human_labels import HumanLabel
 from evaluator.model.backtest import BacktestState, BacktestVerdict
 from evaluator.model.judgement import NotEvaluable
