@@ -9,13 +9,14 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
+from evaluator.authoring.github_annotations import annotation
 from evaluator.errors import BadInput, NotFound
 from evaluator.plain_json import json_bytes
 from evaluator.rubric_format.marked_yaml import MAX_BYTES
 from evaluator.rubric_format.rubric_files import LoadedRubric, decoded, files_of, read_files, text_of
 from evaluator.rubric_format.rubric_problems import RubricProblem
 from evaluator.rubric_format.rubric_warnings import rubric_warnings
-from evaluator.wording import noun, visible
+from evaluator.wording import noun
 
 STDIN = Path("<stdin>")
 
@@ -105,17 +106,9 @@ def _as_json(linted: Linted) -> str:
 def _as_github(linted: Linted) -> str:
     """Workflow commands, which GitHub shows beside the line."""
     return "\n".join(
-        f"::{one.severity} file={_property(one.file)},line={one.line},col={one.column}::{_data(one.told())}"
+        annotation(one.severity, one.told(), file=one.file, line=one.line, column=one.column)
         for one in linted.problems
     )
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(visible(text)).replace(":", "%3A").replace(",", "%2C")
 
 
 FORMATS: dict[str, Callable[[Linted], str]] = {

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from evaluator.authoring.github_annotations import annotation
 from evaluator.authoring.golden_examples import (
     Answer,
     CriterionResult,
@@ -68,7 +69,7 @@ def results_json(results: Sequence[RubricResult]) -> str:
 def results_github(results: Sequence[RubricResult]) -> str:
     """Workflow commands, which GitHub shows beside the example's line."""
     lines = [
-        f"::error file={_property(str(result.path))},line={example.line}::{_data(told)}"
+        annotation("error", told, file=str(result.path), line=example.line)
         for result in results
         for example in result.examples
         for told in _differences(example)
@@ -255,11 +256,3 @@ def _spent_json(spent: Spent) -> dict[str, Any]:
         "cost_usd": f"{spent.cost_usd:f}",
         "unpriced_calls": spent.unpriced,
     }
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
