@@ -50,6 +50,12 @@ def applies(rubric: Rubric, facts: Mapping[str, Any]) -> bool:
     return where is None or is_true(evaluate(where, facts))
 
 
+def share_workflow(one: Rubric, other: Rubric) -> bool:
+    """Whether both may be for runs of the same workflow."""
+    ours, theirs = ({name.casefold() for name in each.applies_to.workflow} for each in (one, other))
+    return not ours or not theirs or not ours.isdisjoint(theirs)
+
+
 def always_rule_matched(rubric: Rubric, facts: Mapping[str, Any]) -> str | None:
     """The first of the rubric's always rules that is true of the run, as written, or None."""
     return next((rule for rule in rubric.sample.always if is_true(evaluate(rule, facts))), None)

@@ -444,6 +444,9 @@ def _as_cached(leased: Leased, found: Verdict) -> Settlement:
             "judgement_id": leased.judgement.judgement_id,
             "event_id": leased.judgement.event_id,
             "run_id": leased.judgement.run_id,
+            # another version, or rubric, that asks the same of the same content
+            "rubric_id": leased.judgement.rubric_id,
+            "rubric_version": leased.judgement.rubric_version,
             "flags": [flag for flag in found.flags if flag != "cached"] + ["cached"],
             "cost_usd": Decimal(0),
             "input_tokens": 0,

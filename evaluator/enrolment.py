@@ -74,16 +74,18 @@ def enrol_events(
         facts = [(run, run_facts(run, captures.get(run.run_id, Capture()))) for run in of_event]
         for rubric in rubrics:
             _enrol_event(change, rubric, pinned, facts, history, deployment.settings, now, requested=requested)
-    for rubric in change.versions.values():
+    for _, rubric in sorted(change.versions.items()):  # in one order everywhere: two that store new ones may wait
         store_version(connection, rubric, deployment.shelf.source_of(rubric.version), now)
     queue.store_samples(connection, change.samples)
     queue.supersede(connection, change.supersede, now)
     queue.add_judgements(connection, change.add)
-    # what is judged already, as content that came back is, may want the stronger judge at once
-    escalate(connection, {one.event_id for one in change.add}, change.versions, deployment.settings, now)
-    stale = _events_with_rollups(connection, change)
+    # what is judged already may want the stronger judge or stand elsewhere: content came back, a run's value or start
+    # became known late
+    known = {**pinned, **change.versions}
+    escalate(connection, event_ids, known, deployment.settings, now)
+    stale = {event_id for event_id, _ in outcomes.current_rollups(connection, event_ids)}
     if stale:
-        roll_up_events(connection, lock_events(connection, stale), change.versions, now)
+        roll_up_events(connection, lock_events(connection, stale), known, now)
 
 
 def _history(connection: Connection, event_ids: set[str]) -> History:
@@ -196,9 +198,3 @@ def judgements_for(
         for place, spec in enumerate(rubric.judges)
         for repeat in range(spec.repeats)
     ]
-
-
-def _events_with_rollups(connection: Connection, change: Enrolment) -> set[str]:
-    """Events whose standing rollup a new or lost run may overturn."""
-    touched = {sample.event_id for sample in change.samples}
-    return {event_id for event_id, _ in outcomes.current_rollups(connection, touched)} if touched else set()

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Literal
 
+from evaluator.applicability import share_workflow
 from evaluator.combination import JudgeWord, RubricSays, judge_words
 from evaluator.model.outcome import FinalOutcome, Outcome, OutcomeType, Resolution, Signal, SignalSource
 from evaluator.model.rollup import Rollup, RollupVerdict
-from evaluator.model.rubric import Role, Rubric
+from evaluator.model.rubric import Combination, Role, Rubric
 from evaluator.model.verdict import VerdictLabel
 from evaluator.panel import RunVerdict, run_verdict
 from evaluator.resolution import judge_signal, resolve
@@ -183,10 +184,14 @@ def _signal_from_judges(
     now: datetime,
 ) -> None:
     """Append what outcome rubrics now say of their events, where it differs from what stands."""
-    said: dict[str, list[RubricSays]] = {event_id: [] for event_id in workflows}
+    speaking: dict[str, list[Rollup]] = {event_id: [] for event_id in workflows}
     for (event_id, _), rollup in rollups.items():
         if _speaks(rollup, rubrics):
-            said[event_id].append(_what_it_says(rollup, rubrics[rollup.rubric_version]))
+            speaking[event_id].append(rollup)
+    said: dict[str, list[RubricSays]] = {}
+    for event_id, each in speaking.items():
+        beside = [rubrics[rollup.rubric_version] for rollup in each]
+        said[event_id] = [_what_it_says(rollup, rubrics[rollup.rubric_version], beside) for rollup in each]
     for event_id, silent in _not_sampled(connection, rollups, rubrics):
         said[event_id].append(silent)
     signals = outcomes.signals_of_events(connection, workflows.keys())
@@ -200,11 +205,11 @@ def _signal_from_judges(
     resolve_events(connection, {event_id: workflows[event_id] for event_id in fresh}, known, now)
 
 
-def _what_it_says(rollup: Rollup, rubric: Rubric) -> RubricSays:
+def _what_it_says(rollup: Rollup, rubric: Rubric, beside: Collection[Rubric]) -> RubricSays:
     outcome, outcome_type = judge_signal(rollup, rubric) or (None, OutcomeType.PENDING)
     return RubricSays(
         rubric_id=rubric.id,
-        combine=rubric.combine,
+        combine=_combination(rubric, beside),
         outcome=outcome,
         outcome_type=outcome_type,
         told=str(rollup.verdict),
@@ -215,6 +220,16 @@ def _what_it_says(rollup: Rollup, rubric: Rubric) -> RubricSays:
             "score": rollup.score,
         },
     )
+
+
+def _combination(rubric: Rubric, beside: Collection[Rubric]) -> Combination | None:
+    """How a rubric's outcome counts with those of others of the event.
+
+    Of rubrics in force all combine that decide one workflow. A version kept from before it came to that counts with
+    them as well: which of them was judged last must not decide.
+    """
+    theirs = {other.combine for other in beside if share_workflow(rubric, other)}
+    return rubric.combine or next((each for each in Combination if each in theirs), None)
 
 
 def _not_sampled(

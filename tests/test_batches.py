@@ -23,7 +23,7 @@ from evaluator.model.judgement import Judgement, JudgementState
 from evaluator.pipeline import Batch
 from evaluator.settings import Settings
 from evaluator.store import judgements as queue
-from evaluator.store import operations
+from evaluator.store import operations, outcomes
 from tests.test_pipeline import asking, count, failures, judge_all, report, states
 from tests.world import CHECKED_RUBRIC, add_rubric
 
@@ -237,3 +237,19 @@ def spent(deployment: Deployment, now: datetime) -> float:
     with deployment.database.read() as connection:
         seen = operations.overview(connection, now=now, worker_seen_after=now)
     return float(sum(day.settled_usd for day in seen.spend_today))
+
+
+def test_a_verdict_taken_over_from_another_version_stands_under_the_version_that_asked(links: Deployment) -> None:
+    report(links, event_id="ticket-1", run_id="r1")
+    judge_all(links)
+    rarer = CHECKED_RUBRIC + "sample: {{rate: 0.99}}\n"
+    add_rubric(links.settings.rubrics_dir, rubric_id="links", text=rarer)
+    links.shelf._looked_at = 0.0
+    report(links, event_id="ticket-2", run_id="r2")
+    judge_all(links)
+    with links.database.read() as connection:
+        [(judgement, verdict)] = outcomes.verdicts_of_event(connection, "ticket-2")
+    assert judgement is not None
+    assert "cached" in verdict.flags
+    assert (verdict.rubric_id, verdict.rubric_version) == (judgement.rubric_id, judgement.rubric_version)
+    assert judgement.rubric_version != judgement_of(links).rubric_version

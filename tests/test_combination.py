@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from evaluator.combination import WORST_FIRST, JudgeWord, RubricSays, judge_words
 from evaluator.deployment import Deployment
+from evaluator.judging_orders import give_orders
 from evaluator.model.columns import utc_now
 from evaluator.model.outcome import FinalOutcome, OutcomeType, Signal
 from evaluator.model.rubric import Combination
@@ -290,6 +291,30 @@ def test_when_a_rubric_joins_what_it_said_before_by_itself_is_taken_back(
     assert list(standing(deployment)) == ["rubrics links, thanks (worst)"]
     assert final(deployment) == (SUCCESS if second == OUTPUT["pp"] else FAILED)
     assert_rebuilt_equal(deployment)
+
+
+@pytest.mark.parametrize("output", [OUTPUT["fp"], OUTPUT["pf"]])
+def test_a_stored_event_that_a_new_rubric_takes_in_combines_with_what_was_judged_before_there_was_another(
+    deployment: Deployment, output: str
+) -> None:
+    put(deployment, "links", CHECKED_RUBRIC)
+    report(deployment, run_id="r1", output=output)
+    judge_all(deployment)
+    put(deployment, "links", CHECKED_RUBRIC, "combine: worst\n")
+    put(deployment, "thanks", LONG, "combine: worst\n")
+    list(give_orders(deployment, actor="tests", last=1))
+    judge_all(deployment)
+    assert standing(deployment) == {"rubrics links, thanks (worst)": FAILED}
+    assert_rebuilt_equal(deployment)
+
+
+def test_rubrics_of_other_workflows_do_not_combine_with_it(deployment: Deployment) -> None:
+    put(deployment, "links", CHECKED_RUBRIC, "combine: worst\n")
+    put(deployment, "thanks", LONG.replace("[{workflow}]", "[Returns]"))
+    report(deployment, run_id="r1", output=OUTPUT["pf"], started_at="2026-01-01T10:00:00Z")
+    report(deployment, run_id="r2", output=OUTPUT["pf"], workflow="returns")
+    judge_all(deployment)
+    assert standing(deployment) == {"rubric links": SUCCESS, "rubric thanks": FAILED}
 
 
 def test_when_combination_ends_its_word_is_taken_back(both: Deployment) -> None:

@@ -241,6 +241,15 @@ def test_content_that_changes_supersedes_the_stronger_judge_too_and_brings_it_ba
         assert {model: len(of) for model, of in panel.calls.items()} == calls, "nobody is asked the same again"
 
 
+def test_a_value_that_becomes_known_after_the_verdict_escalates_and_gives_its_reason_too(scene: Scene) -> None:
+    scene.rubric(ANSWERS, ONE, escalate("{value_above: 500}"), "review: {send: [{value_above: 500}]}\n")
+    with panel_of(a=["fail"], strong=["pass"]) as panel:
+        scene.asks(panel)
+        assert scene.judge() is VerdictLabel.FAIL
+        assert scene.judge(diagnostics={"value_amount": 600}) is VerdictLabel.PASS
+        assert (reasons(scene), len(panel.calls["strong"])) == (["value_above"], 1)
+
+
 def test_a_worker_that_lost_its_lease_escalates_nothing_and_the_next_one_once(scene: Scene) -> None:
     scene.rubric(ANSWERS, ONE, escalate("critical_fail"))
     with panel_of(a=["fail"], strong=["pass"]) as panel:

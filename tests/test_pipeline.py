@@ -192,6 +192,16 @@ def test_a_retry_is_a_new_run_and_the_last_one_decides(links: Deployment) -> Non
     assert rollup(links).deciding_run_id == "second"
 
 
+def test_the_last_run_is_the_one_that_started_last_also_where_that_becomes_known_late(links: Deployment) -> None:
+    report(links, run_id="first", output=NO_LINK, started_at="2026-01-01T10:00:00Z")
+    report(links, run_id="second", output=LINK, started_at="2026-01-01T10:05:00Z")
+    judge_all(links)
+    report(links, run_id="first", output=NO_LINK, started_at="2026-01-01T10:10:00Z")
+    judge_all(links)
+    assert rollup(links).deciding_run_id == "first"
+    assert outcome(links).final_outcome == FinalOutcome.FAILED  # type: ignore[union-attr]
+
+
 def test_an_earlier_run_that_arrives_late_overturns_nothing(links: Deployment) -> None:
     report(links, run_id="second", output=LINK, started_at="2026-01-01T10:05:00Z")
     judge_all(links)
