@@ -33,7 +33,7 @@ _OPENER = "announces an answer only"
 _ANSWER = r"(?:it|(?:the|a good|an?|each|every|our) (?:answer|reply|response|agent|assistant|bot|output))"
 _SUBJECT = re.compile(rf"{_ANSWER}\s+", re.IGNORECASE)
 _MODAL = re.compile(r"(?:must|should|has to|needs to|ought to|shall|will)\s+", re.IGNORECASE)
-_OWN_NAMES = re.compile(r"\{(answer|question)\}")
+_PLACEHOLDER = re.compile(r"\{([a-z0-9][a-z0-9_-]{0,63})\}")
 _SEVERAL = re.compile(r"[,;:]|\b(?:and|or|but|nor|while|who|which|that)\b", re.IGNORECASE)
 """A second verb may follow, which would have to change as well."""
 _NEGATED = re.compile(r"\b(?:not|never|no|cannot|nothing|none)\b|n['’]t\b", re.IGNORECASE)
@@ -278,7 +278,7 @@ def _told(workflows: Sequence[str]) -> str:
 
 def _text(answers: Answers, rubric_id: str, sentence: str, combine: Combination | None, seen: Seen | None) -> str:
     criterion, question = _slug(sentence, words=3) or "good", question_from(sentence)
-    title = _OWN_NAMES.sub(r"the \1", sentence if question.endswith(f": {sentence}?") else question)
+    title = _PLACEHOLDER.sub(r"the \1", sentence if question.endswith(f": {sentence}?") else question)
     parts = [
         "# yaml-language-server: $schema=rubric.schema.json",
         f"id: {_scalar(rubric_id)}",

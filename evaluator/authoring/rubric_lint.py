@@ -15,7 +15,7 @@ from evaluator.plain_json import json_bytes
 from evaluator.rubric_format.marked_yaml import MAX_BYTES
 from evaluator.rubric_format.rubric_files import LoadedRubric, decoded, files_of, read_files, text_of
 from evaluator.rubric_format.rubric_problems import RubricProblem
-from evaluator.rubric_format.rubric_warnings import rubric_warnings
+from evaluator.rubric_format.rubric_warnings import combination_warnings, rubric_warnings
 from evaluator.wording import noun
 
 STDIN = Path("<stdin>")
@@ -55,6 +55,7 @@ def lint_paths(paths: Sequence[str]) -> Linted:
     warnings = [
         problem for one in together.loaded for problem in rubric_warnings(one.root, one.rubric, str(one.path))
     ]
+    warnings += combination_warnings(together.loaded)
     checked = tuple(path for path, _ in files.values())
     return Linted(checked, together.loaded, together.problems).with_more(warnings)
 

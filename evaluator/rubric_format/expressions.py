@@ -15,7 +15,7 @@ import jmespath
 import jmespath.functions
 from jmespath.exceptions import ArityError, JMESPathError, LexerError, ParseError
 
-from evaluator.rubric_format.rubric_problems import nearest
+from evaluator.rubric_format.rubric_problems import listed, nearest, quoted
 
 RUN_FACTS = {
     "run_id": "Key of the run.",
@@ -76,6 +76,11 @@ def _compiled(text: str) -> Any:
     return jmespath.compile(text)
 
 
+def _tree(text: str) -> Any:
+    """What is only checked is not kept as long as what is used."""
+    return jmespath.compile(text).parsed
+
+
 def evaluate(text: str, data: Any) -> Any:
     """What the expression finds in the data, or None where it finds nothing or cannot be applied to it.
 
@@ -95,7 +100,7 @@ def is_true(value: Any) -> bool:
 
 def names_in(text: str) -> tuple[str, ...]:
     """The names a valid expression looks up in the whole data, each once, in order."""
-    return tuple(dict.fromkeys(reversed(list(_first_names(_compiled(text).parsed)))))
+    return tuple(dict.fromkeys(reversed(list(_first_names(_tree(text))))))
 
 
 def expression_fault(text: str, names: dict[str, str] | tuple[str, ...]) -> ExpressionFault | None:
@@ -105,7 +110,7 @@ def expression_fault(text: str, names: dict[str, str] | tuple[str, ...]) -> Expr
     any other would never find anything.
     """
     try:
-        tree = _compiled(text).parsed
+        tree = _tree(text)
     except (LexerError, ParseError, ArityError) as error:
         return _parse_fault(error, text)
     except JMESPathError:
@@ -120,6 +125,51 @@ def expression_fault(text: str, names: dict[str, str] | tuple[str, ...]) -> Expr
         if name not in names:
             return _name_fault(text, name, tuple(names))
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class NarrowNot:
+    """A ! that ends before what it was meant for: where it stands (from 0), and the expression as it was meant."""
+
+    offset: int
+    suggestion: str | None
+
+
+def narrow_not(text: str) -> NarrowNot | None:
+    """The first ! of a valid expression that leaves nothing to be found; None where each reaches far enough.
+
+    `!a.b` is `(!a).b`, and `!a == 'x'` is `(!a) == 'x'`: a part of true or false, and a text equal to it.
+    """
+    if not _has_narrow_not(text):
+        return None
+    found = _NOT_A_PATH.search(text)
+    meant = _NOT_A_PATH.sub(r"!(\1)", text)
+    try:
+        is_mended = not _has_narrow_not(meant)
+    except JMESPathError:
+        is_mended = False
+    return NarrowNot(found.start() if found else max(text.find("!"), 0), meant if is_mended else None)
+
+
+_STEP = r"(?:\.(?:\w+|\*|\"[^\"]*\")|\[[^\[\]]*\])"
+_VALUE = r"(?:'[^']*'|`[^`]*`)"
+_NOT_A_PATH = re.compile(rf"!\s*((?:\w+|\"[^\"]*\"){_STEP}*(?:\s*(?:==|[<>]=?)\s*{_VALUE})?)(?![\w(.\[])")
+
+
+def _has_narrow_not(text: str) -> bool:
+    tree: Any = jmespath.compile(text).parsed
+    return any(map(_is_narrow, _nodes(tree)))
+
+
+def _is_narrow(node: dict[str, Any]) -> bool:
+    """Whether this looks for a part of what a ! gives, or compares that with what is neither true nor false."""
+    children = [child for child in node.get("children", ()) if isinstance(child, dict)]
+    if node["type"] == "comparator" and node["value"] != "ne":
+        left, right = children
+        is_of_a_kind = right["type"] != "literal" or isinstance(right["value"], bool)
+        return left["type"] == "not_expression" and not is_of_a_kind
+    looks_into = node["type"] in _FROM_THE_LEFT - {"pipe"} or node["type"] == "flatten"
+    return looks_into and bool(children[0]["type"] == "not_expression")
 
 
 def _parse_fault(error: JMESPathError, text: str) -> ExpressionFault:
@@ -138,7 +188,7 @@ def _function_fault(text: str, name: str, given: int) -> ExpressionFault | None:
     if name not in _FUNCTIONS:
         message = "JMESPath has no such function"
         return ExpressionFault(
-            _offset(text, name), message, repr(name), ", ".join(_FUNCTIONS), nearest(name, _FUNCTIONS)
+            _offset(text, name), message, quoted(name), ", ".join(_FUNCTIONS), nearest(name, _FUNCTIONS)
         )
     signature = _FUNCTIONS[name]["signature"]
     wanted, is_open = len(signature), bool(signature) and bool(signature[-1].get("variadic"))
@@ -154,7 +204,7 @@ def _name_fault(text: str, name: str, names: tuple[str, ...]) -> ExpressionFault
         suggestion = f"`{name}`"
     elif suggestion is None and f'"{name}"' in text:
         message += " (a text to compare with stands in single quotes)"
-    return ExpressionFault(_offset(text, name), message, repr(name), ", ".join(names), suggestion)
+    return ExpressionFault(_offset(text, name), message, quoted(name), listed(names), suggestion)
 
 
 def _offset(text: str, name: str) -> int:

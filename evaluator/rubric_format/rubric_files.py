@@ -32,6 +32,7 @@ __all__ = [
     "read_folder",
     "read_loaded",
     "read_rubric",
+    "shared_workflows",
     "text_of",
     "version_of",
 ]
@@ -238,7 +239,7 @@ def _clashes(one: LoadedRubric, loaded: Iterable[LoadedRubric]) -> Iterator[Rubr
         if other.rubric.id == rubric.id:
             message = f"{other.path} has this id already; this file is not used"
             yield RubricProblem(file, node.line, node.column, "id", message, f"'{rubric.id}'", "an id of its own")
-        elif rubric.role is Role.OUTCOME and other.rubric.role is Role.OUTCOME and _shared_workflows(one, other):
+        elif rubric.role is Role.OUTCOME and other.rubric.role is Role.OUTCOME and shared_workflows(one, other):
             deciding.append(other)
     if any(rubric.combine is None or other.rubric.combine is not rubric.combine for other in deciding):
         at = root["combine"] or root["role"] or node
@@ -254,7 +255,7 @@ _WAYS_OUT = "{}, other workflows under applies_to, or role: quality"
 
 def _who_decides(one: LoadedRubric, deciding: Sequence[LoadedRubric]) -> str:
     """Whose outcome it is already, and how each of them says it is combined."""
-    workflows = dict.fromkeys(name for other in deciding for name in _shared_workflows(one, other))
+    workflows = dict.fromkeys(name for other in deciding for name in shared_workflows(one, other))
     told = []
     for other in deciding:
         combine = other.rubric.combine
@@ -271,7 +272,7 @@ def _combine_wanted(ours: Combination | None, deciding: Sequence[LoadedRubric]) 
     return f"combine: {ours} in {everywhere}" if ours else f"combine: worst or combine: best in {everywhere}"
 
 
-def _shared_workflows(one: LoadedRubric, other: LoadedRubric) -> list[str]:
+def shared_workflows(one: LoadedRubric, other: LoadedRubric) -> list[str]:
     """The workflows both rubrics are for; without any named, a rubric is for every one."""
     ours, theirs = one.rubric.applies_to.workflow, other.rubric.applies_to.workflow
     if not ours or not theirs:

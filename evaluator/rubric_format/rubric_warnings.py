@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from evaluator.model.rollup import RollupRule
 from evaluator.model.rubric import CheckName, Criterion, Rubric
 from evaluator.model.verdict import VerdictLabel
-from evaluator.rubric_format.expressions import names_in
+from evaluator.rubric_format.expressions import names_in, narrow_not
 from evaluator.rubric_format.installed_checks import check_clashes
 from evaluator.rubric_format.marked_yaml import Node
 from evaluator.rubric_format.placeholders import answer_name, placeholders
 from evaluator.rubric_format.reachability import idle_criteria, reachable_shares, verdicts
-from evaluator.rubric_format.rubric_problems import RubricProblem, quoted
+from evaluator.rubric_format.rubric_files import LoadedRubric, shared_workflows
+from evaluator.rubric_format.rubric_problems import COMBINE, EXPRESSIONS, RubricProblem, quoted
 
 Warnings = Iterator[RubricProblem]
 
@@ -21,11 +23,11 @@ MOST_WORDS, MOST_CHARACTERS = 60, 400
 """Of a question: small judges lose the thread of longer ones, and so do people."""
 _MOST_SHARES_TOLD = 8
 
-_QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|„[^“”]*[“”]|«[^»]*»|(?<!\w)'[^']*'(?!\w)")
+_QUOTED = re.compile(r"\"[^\"]*\"|“[^“”]*”|„[^„“”]*[“”]|«[^«»]*»|(?<!\w)'[^']*'(?!\w)")
 _VERB = r"(?:is|are|was|were|does|do|did|has|have|can|could|will|would|should)"
 _SUBJECT = r"(?:the|it|its|they|their|this|that|these|those|there|every|each|all|any|an?|no|he|she|\{[\w-]+\})"
 _SECOND = re.compile(rf"\b(?:and|or|but)\s+{_VERB}\s+{_SUBJECT}(?!\w)|\band/or\b", re.IGNORECASE)
-_QUESTION_MARK = re.compile(r"\?+(?=\s|$|\))")
+_QUESTION_MARK = re.compile(r"(?<!\?)\?++(?=\s|$|\))")
 
 _BAD = "(?:wrong|incorrect|inaccurate|false|misleading|made up|rude|impolite|offensive|toxic|harmful|unsafe|biased)"
 _FLAWS = "(?:errors?|mistakes?|hallucinations?|typos?|contradictions?|falsehoods?|insults?|inaccuracies)"
@@ -44,8 +46,60 @@ _TURNED = re.compile(
 def rubric_warnings(root: Node, rubric: Rubric, file: str) -> list[RubricProblem]:
     """What an author should look at again in a valid rubric, read from the document with this root."""
     of = _Warnings(root, rubric, file)
-    parts = (of.content, of.questions, of.scales, of.checks, of.thresholds, of.weights, of.escalation, of.sampling)
+    parts = (
+        of.title,
+        of.expressions,
+        of.content,
+        of.questions,
+        of.scales,
+        of.checks,
+        of.thresholds,
+        of.weights,
+        of.escalation,
+        of.sampling,
+    )
     return [problem for part in parts for problem in part()]
+
+
+def combination_warnings(loaded: Sequence[LoadedRubric]) -> list[RubricProblem]:
+    """Outcome rubrics that combine and sample differently: what one takes and the other does not stays open for ever."""
+    combined = [one for one in loaded if one.rubric.combine]
+    told = []
+    for place, one in enumerate(combined):
+        fitting = (other for other in combined[:place] if shared_workflows(one, other))
+        other = next((each for each in fitting if _draw(each.rubric) != _draw(one.rubric)), None)
+        if other is not None:
+            told.append(_sampled_otherwise(one, other))
+    return told
+
+
+def _sampled_otherwise(one: LoadedRubric, other: LoadedRubric) -> RubricProblem:
+    sample = one.root["sample"]
+    is_rate = one.rubric.sample.rate != other.rubric.sample.rate
+    key = "rate" if is_rate else "always"
+    at = (sample[key] if sample else None) or sample or one.root["combine"] or one.root
+    theirs = f"{key}: {other.rubric.sample.rate:g}" if is_rate else "other always: rules"
+    ours = f"{one.rubric.sample.rate:g}" if is_rate else at.described() if sample and sample[key] else "none"
+    message = (
+        f"is not as in {other.path} ({theirs}), whose outcomes are combined with these: an event that only one of "
+        "the two takes may stay pending for ever"
+    )
+    return RubricProblem(
+        str(one.path),
+        at.line,
+        at.column,
+        f"sample.{key}",
+        message,
+        ours,
+        f"the same {key} in both files",
+        severity="warning",
+        about=COMBINE,
+    )
+
+
+def _draw(rubric: Rubric) -> tuple[float, frozenset[str]]:
+    """Which events a rubric takes, as far as it says."""
+    return rubric.sample.rate, frozenset(rubric.sample.always)
 
 
 class _Warnings:
@@ -56,9 +110,50 @@ class _Warnings:
         criteria = root["criteria"]
         self.criteria = list(zip(rubric.criteria, criteria.children if criteria else (), strict=True))
 
-    def told(self, at: Node | tuple[int, int], field: str, message: str, found: str, allowed: str) -> RubricProblem:
+    def told(
+        self,
+        at: Node | tuple[int, int],
+        field: str,
+        message: str,
+        found: str,
+        allowed: str,
+        suggestion: str | None = None,
+    ) -> RubricProblem:
         line, column = at if isinstance(at, tuple) else (at.line, at.column)
-        return RubricProblem(self.file, line, column, field, message, found, allowed, severity="warning")
+        return RubricProblem(
+            self.file, line, column, field, message, found, allowed, suggestion, severity="warning"
+        )
+
+    def title(self) -> Warnings:
+        node = self.root["title"] or self.root
+        for name, offset in placeholders(self.rubric.title):
+            message = "placeholders are filled in questions only, and a title is shown as it is written"
+            yield self.told(node.place_of(offset), "title", message, f"'{{{name}}}'", f"the {name}, without braces")
+
+    def expressions(self) -> Warnings:
+        for field, node in self.each_expression():
+            found = narrow_not(node.text or "")
+            if found is not None:
+                message = "! ends before what follows it, so this part is never true"
+                allowed = "brackets around all that is negated"
+                told = self.told(
+                    node.place_of(found.offset), field, message, node.described(), allowed, found.suggestion
+                )
+                yield replace(told, about=EXPRESSIONS)
+
+    def each_expression(self) -> Iterator[tuple[str, Node]]:
+        """Every expression with its field."""
+        applies_to, sample, content = self.root["applies_to"], self.root["sample"], self.root["content"]
+        if applies_to and (where := applies_to["where"]):
+            yield "applies_to.where", where
+        always = sample["always"] if sample else None
+        yield from (
+            (f"sample.always[{place}]", rule) for place, rule in enumerate(always.children if always else ())
+        )
+        yield from ((f"content.{name}", node) for name, (_, node) in (content.entries if content else {}).items())
+        for place, (_, node) in enumerate(self.criteria):
+            if rule := node["not_applicable_when"]:
+                yield f"criteria[{place}].not_applicable_when", rule
 
     def content(self) -> Warnings:
         """Content that no criterion speaks of, but for the answer, and for what went in: each question's context."""

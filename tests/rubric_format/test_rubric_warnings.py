@@ -13,8 +13,8 @@ from evaluator.model.rubric import Criterion, Thresholds
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict, VerdictLabel
 from evaluator.rubric_format.marked_yaml import read_marked
 from evaluator.rubric_format.reachability import idle_criteria, reachable_shares, verdicts
-from evaluator.rubric_format.rubric_files import read_folder, read_rubric
-from evaluator.rubric_format.rubric_warnings import rubric_warnings
+from evaluator.rubric_format.rubric_files import read_files, read_folder, read_rubric
+from evaluator.rubric_format.rubric_warnings import combination_warnings, rubric_warnings
 from evaluator.scoring import score
 from tests.plugin_packages import Package, installed
 from tests.rubric_format.test_rubric_files import WHOLE
@@ -41,6 +41,30 @@ def asked(question: str) -> str:
 
 
 WARNED = {
+    HEAD.replace("title: T", "title: Is {answer} right?"): (
+        "2:11: warning: title: placeholders are filled in questions only, and a title is shown as it is written; "
+        "found '{answer}'; allowed: the answer, without braces (docs/rubrics.md#keys)"
+    ),
+    HEAD + "applies_to: {where: '!diagnostics.free'}": (
+        "5:22: warning: applies_to.where: ! ends before what follows it, so this part is never true; found "
+        "'!diagnostics.free'; allowed: brackets around all that is negated; did you mean '!(diagnostics.free)'? "
+        "(docs/rubrics.md#what-expressions-see)"
+    ),
+    HEAD + "sample: {always: [\"workflow == 'a' && !status == 'failed'\"]}": (
+        "5:39: warning: sample.always[0]: ! ends before what follows it, so this part is never true; found "
+        "\"workflow == 'a' && !status == 'failed'\"; allowed: brackets around all that is negated; did you mean "
+        "'workflow == 'a' && !(status == 'failed')'? (docs/rubrics.md#what-expressions-see)"
+    ),
+    HEAD + "content: {answer: 'output[?!error.code] | [0]'}": (
+        "5:28: warning: content.answer: ! ends before what follows it, so this part is never true; found "
+        "'output[?!error.code] | [0]'; allowed: brackets around all that is negated; did you mean "
+        "'output[?!(error.code)] | [0]'? (docs/rubrics.md#what-expressions-see)"
+    ),
+    with_criteria("{id: c, ask: Is it so?, not_applicable_when: '!(sources).title'}"): (
+        "4:51: warning: criteria[0].not_applicable_when: ! ends before what follows it, so this part is never true; "
+        "found '!(sources).title'; allowed: brackets around all that is negated "
+        "(docs/rubrics.md#what-expressions-see)"
+    ),
     HEAD + "content: {answer: output, policy: retrieval}": (
         "5:27: warning: content.policy: no criterion refers to it, though each judge is shown it; found 'policy'; "
         "allowed: {policy} in a question, a criterion with of: policy, or leave it out (docs/rubrics.md#content)"
@@ -119,6 +143,10 @@ def test_what_is_hardly_meant_so_is_told_with_what_instead(text: str, told: str)
 
 
 LEFT_IN_PEACE = {
+    "braces in a title that are no placeholder": HEAD.replace("title: T", "title: 'Is {it, them} right?'"),
+    "a negation that reaches far enough": HEAD
+    + "sample: {always: ['!(diagnostics.free)', '!tools[0]', '!length(tools)', '!status', '!!tools[0]',"
+    " '!diagnostics || input.a.b', '!models == `true`', 'status != input.a']}",
     "the design's own example": WHOLE,
     "the shortest rubric": HEAD,
     "content a question names": HEAD.replace("it so", "every source named")
@@ -257,3 +285,38 @@ def test_a_rubric_of_very_many_criteria_is_looked_at_no_further() -> None:
     criteria = [a_criterion(place, 1 + place / 7, False, False) for place in range(40)]
     assert reachable_shares(criteria) is None
     assert idle_criteria(criteria, Thresholds()) == ()
+
+
+BOTH = "role: outcome\ncombine: worst\n"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        (
+            "sample: {rate: 0.2}",
+            "sample: {rate: 1}",
+            "b.yaml:7:16: warning: sample.rate: is not as in a.yaml (rate: 0.2), whose outcomes are combined with "
+            "these: an event that only one of the two takes may stay pending for ever; found 1; "
+            "allowed: the same rate in both files (docs/rubrics.md#combine)",
+        ),
+        (
+            "sample: {rate: 0.2, always: [input]}",
+            "sample: {rate: 0.2}",
+            "b.yaml:7:9: warning: sample.always: is not as in a.yaml (other always: rules), whose outcomes are "
+            "combined with these: an event that only one of the two takes may stay pending for ever; found none; "
+            "allowed: the same always in both files (docs/rubrics.md#combine)",
+        ),
+        ("sample: {rate: 0.2, always: [input, output]}", "sample: {rate: 0.20, always: [output, input]}", ""),
+        ("sample: {rate: 0.2}\napplies_to: {workflow: [A]}", "applies_to: {workflow: [B]}", ""),
+    ],
+)
+def test_outcomes_that_combine_want_the_same_sample(one: str, other: str, told: str) -> None:
+    texts = {name: HEAD.replace("id: a", f"id: {name}") + BOTH for name in ("a", "b")}
+    files = [
+        (Path("a.yaml"), lambda: texts["a"] + one),
+        (Path("b.yaml"), lambda: texts["b"] + other),
+    ]
+    folder = read_files(files)
+    assert not folder.problems
+    assert "\n".join(map(str, combination_warnings(folder.loaded))) == told
