@@ -18,12 +18,18 @@ from evaluator.model.run import Run, RunState
 from evaluator.model.verdict import CriterionLabel, Verdict, VerdictLabel
 from evaluator.store import backtests
 from evaluator.store.database import Connection
-from evaluator.store.rubric_versions import load_versions, versions_of
+from evaluator.store.rubric_versions import last_in_force
 from evaluator.store.runs import load_captures, runs_of_events
 
 MOST_LOOKED_AT = 10_000
 """Events looked through for runs that a version applies to."""
+LOOKED_AT_MOST = (
+    f"Only the newest {MOST_LOOKED_AT:,} events were looked through for runs that fit; older ones are left out."
+)
 _EVENTS_AT_ONCE = 50
+
+_Fitting = tuple[Run, frozenset[str], bool]
+"""A run, the versions that apply to it, and whether its event has no other run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +86,14 @@ def versions_for(deployment: Deployment, candidate: str, against: str | None = N
 
 def _against_an_earlier_one(deployment: Deployment, new: NamedRubric) -> Versions:
     with deployment.database.read() as connection:
-        earlier = [
-            one
-            for one in versions_of(connection, new.rubric.id)
-            if one.in_force_since is not None and one.version != new.rubric.version
-        ]
-        if not earlier:
+        since = last_in_force(connection, new.rubric.id)
+        since.pop(new.rubric.version, None)
+        if not since:
             return Versions(new, None, f"no other version of {new.rubric.id} was ever in force")
-        last = max(earlier, key=lambda one: one.in_force_since)
-        rubric = load_versions(connection, {last.version})[last.version]
-    place = f"{rubric.id}@{rubric.version[:8]}"
-    return Versions(new, NamedRubric(rubric, last.source, place), f"in force before: {place}")
+        last = max(since, key=lambda version: (since[version], version))
+    old = rubric_named(f"{new.rubric.id}@{last}", deployment)
+    place = f"{new.rubric.id}@{last[:8]}"
+    return Versions(new, NamedRubric(old.rubric, old.source, place), f"in force before: {place}")
 
 
 def judged_by(rubric: Rubric, model: str) -> Rubric:
@@ -112,30 +115,30 @@ def choose(
     with deployment.database.read() as connection:
         labels, labelled = _labels(connection, rubrics, given)
         workflows = _workflows(connection, rubrics)
-        chosen: list[tuple[Run, frozenset[str]]] = []
+        chosen: list[_Fitting] = []
         events: set[str] = set()
-        for event_id, runs in _fitting(
-            connection, deployment, rubrics, _in_order(connection, workflows, since, labelled, labelled_only)
-        ):
+        order, all_seen = _in_order(connection, workflows, since, labelled, labelled_only)
+        for event_id, runs in _fitting(connection, deployment, rubrics, order):
             events.add(event_id)
             chosen += runs
             if len(events) == last:
                 break
     first = len(events & labelled)
+    cut = () if all_seen or len(events) == last else (LOOKED_AT_MOST,)
     return Choice(
-        runs=tuple(ComparedRun(run.run_id, run.event_id, run.started_at) for run, _ in chosen),
+        runs=tuple(ComparedRun(run.run_id, run.event_id, run.started_at, sole) for run, _, sole in chosen),
         applies_to={
-            rubric.version: frozenset(run.run_id for run, versions in chosen if rubric.version in versions)
+            rubric.version: frozenset(run.run_id for run, versions, _ in chosen if rubric.version in versions)
             for rubric in rubrics
         },
         labels=Labels(
             by_item=labels.by_item,
-            reviewed=labels.reviewed,
-            from_file=labels.from_file,
+            filed=labels.filed,
             unknown_items=labels.unknown_items,
             bad_lines=labels.bad_lines,
             labelled_first=first,
         ),
+        notes=cut,
     )
 
 
@@ -155,8 +158,7 @@ def _labels(connection: Connection, rubrics: Sequence[Rubric], given: LabelFile)
     labelled |= {events_of[name] if kind == "run" else name for kind, name in usable}
     labels = Labels(
         by_item=by_item,
-        reviewed=len(kept.keys() - usable.keys()),
-        from_file=len(usable),
+        filed=frozenset(usable),
         unknown_items=len(given.labels) - len(usable),
         bad_lines=len(given.problems),
     )
@@ -187,19 +189,20 @@ def _in_order(
     since: datetime | None,
     labelled: Collection[str],
     labelled_only: bool,
-) -> list[str]:
+) -> tuple[list[str], bool]:
+    """Events in the order in which they are looked at, and whether these are all there are."""
     first = backtests.events_with_ready_runs(
         connection, workflows=workflows, since=since, limit=MOST_LOOKED_AT, among=labelled
     )
     if labelled_only:
-        return first
+        return first, len(first) < MOST_LOOKED_AT
     others = backtests.events_with_ready_runs(connection, workflows=workflows, since=since, limit=MOST_LOOKED_AT)
-    return list(dict.fromkeys([*first, *others]))
+    return list(dict.fromkeys([*first, *others])), len(others) < MOST_LOOKED_AT
 
 
 def _fitting(
     connection: Connection, deployment: Deployment, rubrics: Sequence[Rubric], event_ids: Sequence[str]
-) -> Iterator[tuple[str, list[tuple[Run, frozenset[str]]]]]:
+) -> Iterator[tuple[str, list[_Fitting]]]:
     """Events with the runs that a rubric applies to, where one of these has content."""
     for start in range(0, len(event_ids), _EVENTS_AT_ONCE):
         some = event_ids[start : start + _EVENTS_AT_ONCE]
@@ -212,11 +215,11 @@ def _fitting(
             connection, [run.run_id for of_event in ready.values() for run in of_event], deployment.bodies
         )
         for event_id in some:
-            fitting = []
+            fitting: list[_Fitting] = []
             for run in ready[event_id]:
                 facts = run_facts(run, captures.get(run.run_id, Capture()))
                 versions = frozenset(rubric.version for rubric in rubrics if applies(rubric, facts))
                 if versions:
-                    fitting.append((run, versions))
-            if any(run.fidelity != Fidelity.MISSING for run, _ in fitting):
+                    fitting.append((run, versions, len(runs[event_id]) == 1))
+            if any(run.fidelity != Fidelity.MISSING for run, _, _ in fitting):
                 yield event_id, fitting

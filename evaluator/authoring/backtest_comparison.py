@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
@@ -37,6 +37,7 @@ from evaluator.model.rubric import Rubric
 from evaluator.model.verdict import CriterionLabel, VerdictLabel
 from evaluator.panel import answer_of
 from evaluator.statistics.agreement import Agreement, Pair, agreement, difference
+from evaluator.wording import plural
 
 REUSED = "cached"
 """The flag of a verdict that was taken over from earlier judging."""
@@ -74,6 +75,8 @@ def report_of(
     new = heard(candidate, runs, by_version[candidate.rubric.version], labels, human)
     old = heard(baseline, runs, by_version[baseline.rubric.version], labels, human) if baseline else None
     event_ids = list(dict.fromkeys(run.event_id for run in runs))
+    about = {("run", run.run_id) for run in runs} | {("event", event_id) for event_id in event_ids}
+    about &= labels.by_item.keys()
     flips = flips_of(old, new, runs, human, _page(ran, candidate.rubric)) if old else []
     return BacktestReport(
         backtest_id=ran.backtest_id,
@@ -88,8 +91,8 @@ def report_of(
         labels=LabelFigures(
             runs=len(human),
             events=sum(human_event(event_id, new, labels) is not None for event_id in event_ids),
-            reviewed=labels.reviewed,
-            from_file=labels.from_file,
+            reviewed=len(about) - len(about & labels.filed),
+            from_file=len(about & labels.filed),
             unknown_items=labels.unknown_items,
             bad_lines=labels.bad_lines,
             labelled_first=labels.labelled_first,
@@ -100,7 +103,7 @@ def report_of(
         flips=flips,
         cost_usd=ran.cost_usd,
         unpriced_calls=ran.unpriced_calls,
-        notes=[*ran.notes, *_notes(new, labels, human)],
+        notes=[*ran.notes, *_notes(new, labels, from_file=not labels.filed.isdisjoint(about))],
     )
 
 
@@ -115,6 +118,7 @@ def _version_report(
     latencies = [row.latency_ms for row in rows if row.calls and row.latency_ms is not None]
     rubric = heard.version.rubric
     return VersionReport(
+        rubric_id=rubric.id,
         version=rubric.version,
         place=heard.version.place,
         judges=list(heard.version.judges),
@@ -255,27 +259,25 @@ def in_words(value: float | None, low: float | None, high: float | None, events:
     if value is None or low is None or high is None:
         return "too few labelled events to say"
     points = value * 100
-    said = (
-        f"{'better' if points > 0 else 'worse'} by {abs(points):.0f} points" if round(points) else "no difference"
-    )
+    said = f"{'better' if points > 0 else 'worse'} by {_points(points)}" if round(points) else "no difference"
     said += f"; interval {_signed(low * 100)} to {_signed(high * 100)}"
     if low > 0 or high < 0:
-        return f"{said}: distinguishable on {_events(events)}"
+        return f"{said}: distinguishable on {plural(events, 'event')}"
     wanted = max(abs(points), SMALL_POINTS if not round(points) else 1.0)
     more = ceil(events * ((high - low) * 50 / wanted) ** 2) - events
-    said += f": not distinguishable on {_events(events)}"
+    said += f": not distinguishable on {plural(events, 'event')}"
     if more <= 0:
         return said
-    aim = "would tell" if round(points) else f"would show a difference of {SMALL_POINTS:.0f} points"
-    return f"{said}; about {_rounded(more):,} more labels {aim}"
+    aim = "would tell" if round(points) else f"would show a difference of {_points(SMALL_POINTS)}"
+    return f"{said}; about {plural(_rounded(more), 'more labelled event')} {aim}"
 
 
 def _signed(points: float) -> str:
     return f"{points:.0f}".replace("-", "−") if round(points) else "0"
 
 
-def _events(number: int) -> str:
-    return f"{number} event{'' if number == 1 else 's'}"
+def _points(points: float) -> str:
+    return plural(round(abs(points)), "point")
 
 
 def _rounded(number: int) -> int:
@@ -288,15 +290,15 @@ def _page(ran: Ran, rubric: Rubric) -> str:
     return f"{ran.address}/rubrics/{rubric.id}/backtests/{ran.backtest_id}" if ran.address else ""
 
 
-def _notes(new: Heard, labels: Labels, human: Collection[str]) -> list[str]:
+def _notes(new: Heard, labels: Labels, *, from_file: bool) -> list[str]:
     notes = []
     if labels.labelled_first:
         first = labels.labelled_first
         notes.append(
-            f"{_events(first)} {'was' if first == 1 else 'were'} chosen because people had judged "
+            f"{plural(first, 'event')} {'was' if first == 1 else 'were'} chosen because people had judged "
             f"{'it' if first == 1 else 'them'}; counts of verdicts therefore do not stand for all runs."
         )
-    if labels.from_file and human:
+    if from_file:
         notes.append(
             "How the file's labels were selected is not known here: agreement with them speaks for those items only."
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from evaluator.authoring.backtest_report import FLIP_ORDER, Flip, FlipKind, Side
+from evaluator.authoring.backtest_report import FLIP_ORDER, Flip, FlipKind, Level, Side
 from evaluator.authoring.heard_verdicts import (
     ComparedRun,
     Heard,
@@ -58,7 +58,7 @@ def _run_flip(run: ComparedRun, old: Heard, new: Heard, label: HumanLabel | None
             baseline=_side(before, old.version.rubric),
             candidate=_side(after, new.version.rubric),
             human=human,
-            link=f"{page}#run-{quote(run.run_id, safe='')}" if page else "",
+            link=_link(page, "run", run.run_id),
         )
     ]
 
@@ -76,9 +76,14 @@ def _event_flip(event_id: str, old: Heard, new: Heard, page: str) -> list[Flip]:
             baseline=_event_side(before, old.version.rubric),
             candidate=_event_side(after, new.version.rubric),
             human=after.human,
-            link=f"{page}#event-{quote(event_id, safe='')}" if page else "",
+            link=_link(page, "event", event_id),
         )
     ]
+
+
+def _link(page: str, level: Level, name: str) -> str:
+    """The flip on the page: the query finds the part of the list it stands in, the fragment its place there."""
+    return f"{page}?{urlencode([(level, name)])}#{level}-{quote(name, safe='')}" if page else ""
 
 
 def _kind(human: VerdictLabel | None, before: VerdictLabel | None, after: VerdictLabel | None) -> FlipKind:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from evaluator.applicability import content_for, run_facts
 from evaluator.authoring.backtest_comparison import REUSED
-from evaluator.authoring.backtest_plan import Piece, Plan, Unit, pieces_of, slots_of, stronger_piece
+from evaluator.authoring.backtest_plan import Piece, Plan, Unit, pieces_of, prompt_size, slots_of, stronger_piece
 from evaluator.authoring.call_limits import Pace, Purse
 from evaluator.authoring.heard_verdicts import as_said
 from evaluator.batches import FewThreads
@@ -38,6 +38,7 @@ from evaluator.store import backtests
 from evaluator.store.backtests import Advance, Key
 from evaluator.store.database import Connection
 from evaluator.store.runs import load_captures, load_runs
+from evaluator.wording import dollars
 
 log = logging.getLogger(__name__)
 UNITS_AT_ONCE = 40
@@ -53,6 +54,8 @@ STAND = {
     NotEvaluable.UNPARSABLE,
 }
 """Reasons that the same question would end with again; a backtest that goes on leaves them as they are."""
+UNMEASURED = 1
+"""Characters of a prompt over content that changed since the plan was made, until it is measured."""
 INTERRUPTED = "It was interrupted."
 
 
@@ -240,10 +243,10 @@ class Judging:
 
     @staticmethod
     def _as_planned(unit: Unit, pieces: Sequence[Piece]) -> tuple[Piece, ...]:
-        """Pieces over the content of now, with the lengths of the plan."""
+        """Pieces over the content of now; the lengths of the plan hold where that is what it was."""
         planned = {(piece.judge, piece.repeat): piece for piece in unit.pieces}
         return tuple(
-            replace(then, key=now.key, prompt_chars=then.prompt_chars or int(then.key != now.key))
+            then if then.key == now.key else replace(then, key=now.key, reused=False, prompt_chars=UNMEASURED)
             for now in pieces
             for then in (planned[now.judge, now.repeat],)
         )
@@ -253,7 +256,7 @@ class Judging:
         ended = [row for row in rows if row is not None]
         if len(ended) < len(rows):
             return
-        stronger = self._wanted_above(loaded, ended)
+        stronger = await self._wanted_above(loaded, ended)
         if stronger is not None:
             self._planned += 1
             self._more += 1
@@ -262,7 +265,7 @@ class Judging:
                 return
         self.finished.add((loaded.unit.run_id, loaded.unit.version))
 
-    def _wanted_above(self, loaded: LoadedUnit, rows: Sequence[BacktestVerdict]) -> Piece | None:
+    async def _wanted_above(self, loaded: LoadedUnit, rows: Sequence[BacktestVerdict]) -> Piece | None:
         rubric, unit = loaded.work.rubric, loaded.unit
         given = [as_said(row) for row in rows if row.verdict is not None]
         if rubric.escalate is None or not given:
@@ -270,16 +273,18 @@ class Judging:
         if not reasons(rubric.escalate.when, run_verdict(rubric, given), rubric, loaded.diagnostics):
             return None
         piece = stronger_piece(rubric, unit.run_id, unit.pieces[0].key[0], self._deployment.settings)
-        # as long as what the first judge was shown, and asked the same
-        first = unit.pieces[0]
-        return (
-            None
-            if piece is None
-            else replace(piece, prompt_chars=first.prompt_chars or 1, questions=first.questions)
-        )
+        return None if piece is None else await self._sized(loaded, piece)
+
+    async def _sized(self, loaded: LoadedUnit, piece: Piece) -> Piece:
+        """The piece with the length of its prompt, for what was not planned to be asked."""
+        work = replace(loaded.work, spec=piece.spec, repeat=piece.repeat)
+        chars, questions = await prompt_size(work, self._deployment.secret)
+        return replace(piece, prompt_chars=chars, questions=questions)
 
     async def _piece(self, loaded: LoadedUnit, piece: Piece) -> BacktestVerdict | None:
         """How the judgement ended; None where the backtest was stopped before."""
+        if piece.prompt_chars == UNMEASURED:
+            piece = await self._sized(loaded, piece)
         same = loaded.reused.get(piece.key) or self._answers.get(piece.key) or await self._asked_elsewhere(piece)
         if same is None and piece.escalated:
             same = (await self._threads.run(self._known, piece.key)).get(piece.key)
@@ -351,7 +356,7 @@ class Judging:
             return True
         if not self._stopping.is_set():
             self._stop(
-                f"The next call could exceed --max-usd {self._purse.most}; {self._purse.spent:.4f} are spent."
+                f"The next call could exceed --max-usd {self._purse.most}; spent so far: {dollars(self._purse.spent)}."
             )
         return False
 

@@ -136,6 +136,28 @@ class Plan:
         return sum(len(unit.pieces) for unit in self.units)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What can be told of the comparison before anything is judged."""
+        if not self._is_alike:
+            return ()
+        old, new = self.rubrics.values()
+        said = "Both versions ask their judges the same and score it alike: what they say of a run cannot differ."
+        if (old.rollup, old.k) != (new.rollup, new.k):
+            said += " Events of several runs may come out differently, by their rules."
+        return (said,)
+
+    @property
+    def _is_alike(self) -> bool:
+        if len(self.rubrics) < 2:
+            return False
+        asked: dict[str, list[set[Key]]] = {}
+        for unit in self.units:
+            asked.setdefault(unit.run_id, []).append({piece.key for piece in unit.pieces})
+        both = [keys for keys in asked.values() if len(keys) > 1]
+        old, new = ((one.escalate, one.stronger_judge) for one in self.rubrics.values())
+        return bool(both) and old == new and all(before == after for before, after in both)
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits over what is judged by whom: the same backtest asked for again has the same."""
         parts = [
@@ -257,14 +279,14 @@ async def _measured(
                 continue
             if piece.spec not in lengths:
                 work = works[unit.run_id, unit.version]
-                lengths[piece.spec] = await _prompt_size(replace(work, spec=piece.spec), secret)
+                lengths[piece.spec] = await prompt_size(replace(work, spec=piece.spec), secret)
             chars, questions = lengths[piece.spec]
             pieces.append(replace(piece, prompt_chars=chars, questions=questions))
         measured.append(Unit(unit.run_id, unit.event_id, unit.version, tuple(pieces)))
     return measured
 
 
-async def _prompt_size(work: JudgeWork, secret: bytes) -> tuple[int, int]:
+async def prompt_size(work: JudgeWork, secret: bytes) -> tuple[int, int]:
     """Characters and questions of the very prompt that would be sent; zeros where code answers all."""
     asked: list[LlmCall] = []
 

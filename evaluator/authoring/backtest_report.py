@@ -54,6 +54,8 @@ class AgreementFigures(_Part):
 class VersionReport(_Part):
     """What one version said."""
 
+    rubric_id: str = ""
+    """The baseline may be another rubric; empty in reports of before this was kept."""
     version: str
     place: str
     judges: list[str]
@@ -124,6 +126,7 @@ class LabelFigures(_Part):
     """Compared runs that a person judged."""
     events: int
     reviewed: int
+    """Of the labels of these, reviews kept here."""
     from_file: int
     unknown_items: int
     bad_lines: int

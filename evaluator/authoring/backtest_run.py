@@ -155,7 +155,7 @@ def _report(
         ComparedVersion(
             rubric=plan.rubrics[named.rubric.version],
             place=named.place,
-            judges=plan.judges[named.rubric.version],
+            judges=plan.judges[named.rubric.version] if any(one.ask for one in named.rubric.criteria) else (),
             run_ids=choice.applies_to[named.rubric.version],
             unfinished=frozenset(
                 unit.run_id
@@ -172,7 +172,7 @@ def _report(
         cost_usd=known.cost_usd or Decimal(0),
         unpriced_calls=known.unpriced_calls,
         address=address_of(deployment),
-        notes=(*choice.notes, *notes),
+        notes=(*choice.notes, *plan.notes, *notes),
     )
     baseline = compared[0] if versions.baseline is not None else None
     return report_of(ran, baseline, compared[-1], choice.runs, rows, choice.labels)

@@ -25,6 +25,8 @@ class ComparedRun:
     run_id: str
     event_id: str
     started_at: datetime
+    sole: bool = True
+    """Whether its event has no other run, compared or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class ComparedVersion:
     place: str
     """Where its author finds it: a file, or id@version."""
     judges: tuple[str, ...]
+    """None where code answers all."""
     run_ids: frozenset[str]
     """Runs it applies to."""
     unfinished: frozenset[str] = frozenset()
@@ -47,9 +50,8 @@ class Labels:
 
     by_item: Mapping[tuple[str, str], HumanLabel] = field(default_factory=dict)
     """("run" or "event", its id) → the label that counts."""
-    reviewed: int = 0
-    """Of those, how many are reviews kept here."""
-    from_file: int = 0
+    filed: frozenset[tuple[str, str]] = frozenset()
+    """Those of them that a file said; the others are reviews kept here."""
     unknown_items: int = 0
     """Labels of the file whose run or event is not known here."""
     bad_lines: int = 0
@@ -96,7 +98,7 @@ def human_runs(runs: Sequence[ComparedRun], labels: Labels) -> dict[str, HumanLa
     found = {}
     for run in runs:
         label = labels.by_item.get(("run", run.run_id))
-        if label is None and of_event[run.event_id] == 1:
+        if label is None and run.sole and of_event[run.event_id] == 1:
             label = labels.by_item.get(("event", run.event_id))
         if label is not None:
             found[run.run_id] = label

@@ -69,6 +69,8 @@ def print_estimate(versions: Versions, choice: Choice, plan: Plan, concurrency: 
     )
     if labels.unknown_items:
         _tell(f"{plural(labels.unknown_items, 'label')} of runs or events that are not known here: left out.")
+    for note in (*choice.notes, *plan.notes):
+        _tell(f"[yellow]{plain(note)}[/]")
     err.print(_estimate_table(versions, plan.estimate), width=_width())
     for line in _estimate_lines(plan, concurrency, served=served):
         _tell(line)
@@ -200,7 +202,7 @@ def _side_by_side(report: BacktestReport) -> Table:
 
 def _rows(report: BacktestReport, sides: Sequence[VersionReport]) -> Iterator[tuple[str, list[str]]]:
     yield "from", [one.place for one in sides]
-    yield "judges", [", ".join(one.judges) for one in sides]
+    yield "judges", [", ".join(one.judges) or "code alone" for one in sides]
     yield "judged", [f"{one.verdicts} of {plural(one.runs, 'run')}, {plural(one.events, 'event')}" for one in sides]
     yield "verdicts on runs", [_verdicts(one.run_verdicts) for one in sides]
     if any(one.runs > one.events for one in sides):

@@ -103,7 +103,7 @@ def test_flips_come_with_those_that_matter_first() -> None:
         ("a2", "gained"),
         ("c1", "both_wrong"),
     ]
-    assert runs[0].link == "http://127.0.0.1:8700/rubrics/support/backtests/bt1#run-b1"
+    assert runs[0].link == "http://127.0.0.1:8700/rubrics/support/backtests/bt1?run=b1#run-b1"
     assert runs[0].baseline.reason == "solves pass: It says why."
     assert runs[0].candidate.reason == "solves fail: It says why."
 
@@ -181,15 +181,25 @@ def test_an_unpriced_judge_makes_no_cost() -> None:
     [
         (
             (0.06, -0.04, 0.16, 37),
-            "better by 6 points; interval −4 to 16: not distinguishable on 37 events; about 66 more labels would tell",
+            "better by 6 points; interval −4 to 16: not distinguishable on 37 events; about 66 more labelled events would tell",
         ),
         ((-0.2, -0.3, -0.1, 60), "worse by 20 points; interval −30 to −10: distinguishable on 60 events"),
         (
             (0.0, -0.13, 0.13, 20),
-            "no difference; interval −13 to 13: not distinguishable on 20 events; about 120 more labels would show a "
-            "difference of 5 points",
+            "no difference; interval −13 to 13: not distinguishable on 20 events; about 120 more labelled events would show "
+            "a difference of 5 points",
         ),
         ((0.0, -0.02, 0.02, 900), "no difference; interval −2 to 2: not distinguishable on 900 events"),
+        (
+            (0.01, -0.03, 0.05, 90),
+            "better by 1 point; interval −3 to 5: not distinguishable on 90 events; about 1,400 more labelled events "
+            "would tell",
+        ),
+        (
+            (0.1, -0.101, 0.1, 90),
+            "better by 10 points; interval −10 to 10: not distinguishable on 90 events; about 1 more labelled event "
+            "would tell",
+        ),
         ((0.5, None, None, 1), "too few labelled events to say"),
     ],
 )
@@ -220,3 +230,49 @@ def test_any_verdicts_and_labels_make_a_report_that_reads_back(
         != (new[run_id] if isinstance(new[run_id], VerdictLabel) else None)
     }
     assert flipped == changed
+
+
+def test_labels_are_counted_where_they_were_compared() -> None:
+    said_by = {
+        ("run", "a1"): HumanLabel(PASS, run_id="a1"),
+        ("event", "b"): HumanLabel(PASS, event_id="b"),
+        ("run", "z9"): HumanLabel(PASS, run_id="z9"),
+        ("event", "y"): HumanLabel(PASS, event_id="y"),
+    }
+    labels = Labels(said_by, filed=frozenset({("run", "a1"), ("run", "z9")}))
+    found = report_of(RAN, None, version("new"), RUNS, [said("new", "b1", PASS)], labels)
+    assert (found.labels.from_file, found.labels.reviewed) == (1, 1)
+    assert sum("selected" in note for note in found.notes) == 1
+    elsewhere = Labels(said_by, filed=frozenset({("run", "z9")}))
+    found = report_of(RAN, None, version("new"), RUNS, [said("new", "b1", PASS)], elsewhere)
+    assert (found.labels.from_file, found.labels.reviewed) == (0, 2)
+    assert not any("selected" in note for note in found.notes)
+
+
+def test_an_events_label_is_its_runs_only_where_it_has_no_other() -> None:
+    labels = Labels({("event", "b"): HumanLabel(FAIL, event_id="b")})
+    rows = [said("new", "b1", PASS)]
+    for sole in (True, False):
+        alone = [ComparedRun("b1", "b", BEGAN, sole)]
+        found = report_of(RAN, None, version("new", run_ids=frozenset({"b1"})), alone, rows, labels)
+        assert found.labels.runs == sole
+        assert (found.candidate.run_agreement is not None) == sole
+        assert found.candidate.event_agreement is not None
+
+
+def test_a_flips_link_names_what_it_is_about() -> None:
+    odd = "a/ü&?#1"
+    runs = [ComparedRun(odd, "e v", BEGAN), ComparedRun("x2", "e v", BEGAN)]
+    ids = frozenset({odd, "x2"})
+    rows = [
+        said(name, run_id, verdict, event_id="e v")
+        for name, verdict in (("old", PASS), ("new", FAIL))
+        for run_id in ids
+    ]
+    found = report_of(RAN, version("old", run_ids=ids), version("new", run_ids=ids), runs, rows, Labels())
+    page = "http://127.0.0.1:8700/rubrics/support/backtests/bt1"
+    assert {flip.run_id: flip.link for flip in found.flips} == {
+        None: f"{page}?event=e+v#event-e%20v",
+        odd: f"{page}?run=a%2F%C3%BC%26%3F%231#run-a%2F%C3%BC%26%3F%231",
+        "x2": f"{page}?run=x2#run-x2",
+    }

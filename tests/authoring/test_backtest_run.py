@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from evaluator.authoring.backtest_choice import Choice, Versions, choose, judged_by, versions_for
+from evaluator.authoring.backtest_choice import LOOKED_AT_MOST, Choice, Versions, choose, judged_by, versions_for
 from evaluator.authoring.backtest_judging import Moved
 from evaluator.authoring.backtest_plan import Plan, plan_of
 from evaluator.authoring.backtest_report import BacktestReport
@@ -28,10 +29,10 @@ from evaluator.model.backtest import BacktestState
 from evaluator.model.verdict import Verdict, VerdictLabel, VerdictSource
 from evaluator.settings import Settings
 from evaluator.store import backtests
-from evaluator.store.api_keys import audit_trail
+from evaluator.store.api_keys import audit, audit_trail
 from evaluator.store.database import as_row
-from evaluator.store.rubric_versions import versions_of
-from evaluator.store.tables import VerdictRow
+from evaluator.store.rubric_versions import PROMOTED, store_version, versions_of
+from evaluator.store.tables import AuditEntryRow, VerdictRow
 from tests.test_batches import model_that
 from tests.test_pipeline import count, judge_all, report
 from tests.world import CHECKED_RUBRIC, RUBRIC
@@ -142,6 +143,56 @@ def test_a_file_beside_the_one_in_force_is_compared_with_that(links: Deployment,
     assert standing[tried.versions.candidate.rubric.version] is None, "tried only"
 
 
+def test_the_version_before_is_the_one_in_force_last(links: Deployment) -> None:
+    first = links.shelf.rubrics[0]
+    later, now = datetime(2030, 1, 1, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC)
+    write(links, STRICTER)
+    second = links.shelf.rubrics[0]
+    with links.database.write() as connection:
+        store_version(connection, second, "", later)
+        audit(
+            connection,
+            actor="tests",
+            act=PROMOTED,
+            subject="links",
+            detail={"before": second.version, "after": first.version},
+        )
+        connection.execute(AuditEntryRow.__table__.update().values(at=now))  # type: ignore[attr-defined]
+    write(links, CHECKED_RUBRIC + "rollup: any\n")
+    tried = versions_for(links, "links")
+    assert tried.baseline is not None
+    assert tried.baseline.rubric.version == first.version
+
+
+def test_versions_that_are_judged_alike_are_said_to_be(links: Deployment) -> None:
+    write(links, CHECKED_RUBRIC + "rollup: any\n")
+    [note] = backtest(links).run().notes
+    assert note.startswith("Both versions ask their judges the same and score it alike")
+    assert note.endswith("by their rules.")
+    write(links, STRICTER)
+    assert not any("alike" in note for note in backtest(links).run().notes)
+
+
+def test_that_older_events_were_not_looked_at_is_said(links: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(links, STRICTER)
+    assert backtest(links).choice.notes == ()
+    monkeypatch.setattr("evaluator.authoring.backtest_choice.MOST_LOOKED_AT", 2)
+    assert backtest(links, last=2).choice.notes == (), "as many as were asked for"
+    tried = backtest(links)
+    assert tried.choice.notes == (LOOKED_AT_MOST,)
+    assert LOOKED_AT_MOST in tried.run().notes
+
+
+def test_an_event_with_a_run_that_is_not_compared_is_not_that_of_one_run(links: Deployment) -> None:
+    report(links, event_id="t1", run_id="r1b", workflow="Elsewhere")
+    write(links, STRICTER)
+    assert {run.run_id: run.sole for run in backtest(links).choice.runs} == {"r1": False, "r2": True, "r3": True}
+
+
+def test_where_code_answers_all_no_judge_is_named(links: Deployment) -> None:
+    assert backtest(links).run().candidate.judges == []
+
+
 def test_a_new_rubric_is_shown_alone(deployment: Deployment) -> None:
     write(deployment, CHECKED_RUBRIC)
     report(deployment, run_id="r1", output=LINK)
@@ -208,7 +259,7 @@ def test_reviews_kept_here_are_compared_with_and_a_file_goes_before_them(links: 
     chosen = backtest(links, labels=labelled(r1="pass")).choice
     heard = {item: label.verdict for item, label in chosen.labels.by_item.items()}
     assert heard == {("event", "t3"): VerdictLabel.FAIL, ("run", "r1"): VerdictLabel.PASS}, "the last one counts"
-    assert (chosen.labels.reviewed, chosen.labels.from_file) == (1, 1)
+    assert chosen.labels.filed == {("run", "r1")}
 
 
 def keep_review(deployment: Deployment, name: str, event_id: str, run_id: str | None, said: VerdictLabel) -> None:
@@ -450,6 +501,24 @@ def test_a_failed_critical_criterion_goes_to_the_stronger_judge_whose_word_stand
         assert (whole.done, whole.planned) == (3, 3)
         backtest(other, last=1).run()
         assert model.calls == 2, "neither is asked again"
+
+
+def test_the_purse_knows_what_the_stronger_judge_would_be_sent(deployment: Deployment, tmp_path: Path) -> None:
+    with asking(
+        deployment, tmp_path, Counted([graded("fail")]), judge_input_usd_per_mtok=0, judge_output_usd_per_mtok=0
+    ) as other:
+        report(other, event_id="t3", run_id="r3", input="words " * 2_000)
+        backtest(other).run()
+        write(other, RUBRIC + "escalate: {{to: openai/gpt-4.1, when: [critical_fail]}}\n")
+        tried = backtest(other, last=1)
+        assert tried.plan.estimate.calls == 0, "the rubric's own judge has answered"
+        spec = tried.versions.candidate.rubric.stronger_judge
+        assert spec is not None
+        of_the_reply = tried.plan.prices["openai/gpt-4.1"](100, spec.max_tokens)
+        assert of_the_reply is not None
+        found = tried.run(max_usd=str(2 * of_the_reply))
+        assert found.stopped_because is not None
+        assert found.stopped_because.startswith("The next call could exceed --max-usd")
 
 
 def test_another_judge_may_stand_in_for_both(deployment: Deployment, tmp_path: Path) -> None:

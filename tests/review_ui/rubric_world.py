@@ -242,7 +242,7 @@ def _report(
     old = ComparedVersion(OLD, f"support@{OLD.version}", judges, ids, unfinished)
     new = ComparedVersion(NEW, "support.yaml", judges, ids, unfinished)
     compared = [ComparedRun(run.run_id, run.event_id, run.started_at) for run in stored]
-    return report_of(ran, old, new, compared, rows, Labels(labels, reviewed=len(labels))).model_dump(mode="json")
+    return report_of(ran, old, new, compared, rows, Labels(labels)).model_dump(mode="json")
 
 
 def everything(deployment: Deployment) -> None:
