@@ -34,6 +34,8 @@ from evaluator.wording import visible
 
 PATTERN_SECONDS = 0.2
 """How long one pattern may take; a catastrophic one ends as unknown instead of holding up the worker."""
+FOUND_SECONDS = 1.0
+"""How long values may be looked for in another piece of content."""
 PLUGIN_SECONDS = 2.0
 """How long a package's check may take; a slower one ends as unknown, and its thread is left behind."""
 PLUGIN_RUNS_AT_ONCE = 4
@@ -222,7 +224,10 @@ def _found_in(value: Any, criterion: Criterion, content: Mapping[str, Any]) -> A
     reference = content.get(str(criterion.value))
     if reference is None:
         raise _CannotCheck(f"The run has no content named {criterion.value}.")
-    found, of = count_found(value, reference)
+    try:
+        found, of = count_found(value, reference, within_seconds=FOUND_SECONDS)
+    except TimeoutError:
+        raise _CannotCheck(f"There is too much to look for in {FOUND_SECONDS:g} s.") from None
     return found == of, f"{found} of {of} value(s) stand in {criterion.value}."
 
 
