@@ -253,6 +253,8 @@ class Combination(StrEnum):
     BEST = "best"
 
 
+MOST_PARTS = 100
+"""Criteria, and names of content: no judge and no person keeps more apart, and what is checked grows with both."""
 SCALE_REPEATS = 5
 """How often a rubric with a scale is judged unless it says otherwise: 5 samples give 65–80 % of what 20 give."""
 
@@ -283,11 +285,13 @@ class Rubric(_Part):
     )
     content: dict[Identifier, str] = Field(
         default={"question": "input", "answer": "output", "sources": "retrieval"},
+        max_length=MOST_PARTS,
         description="Name → JMESPath over the run: what the judge is shown, and under which name.",
         examples=[{"question": "input.messages[-1].content", "answer": "output", "sources": "retrieval[].text"}],
     )
     criteria: tuple[Criterion, ...] = Field(
         min_length=1,
+        max_length=MOST_PARTS,
         description="What is asked or checked.",
         examples=[[{"id": "solves", "ask": "Does {answer} fix the problem in {question}?", "critical": True}]],
     )

@@ -11,6 +11,11 @@ from evaluator.scoring import label_of
 MOST_SUMS = 2000
 """Beyond so many different sums of weights nothing is said: every share is near one that can be reached."""
 
+_MOST_KINDS = 10
+"""Criteria of different weight that are looked at one by one."""
+_DIGITS = 12
+"""Of weights, as parts of the heaviest: far more than scores are rounded to, or a share would miss its threshold."""
+
 Sums = frozenset[tuple[float, float]]
 """What passed and what applied, as weights."""
 
@@ -30,19 +35,16 @@ def idle_criteria(criteria: Sequence[Criterion], thresholds: Thresholds) -> tupl
 
     None of them where there are too many answers to look at.
     """
-    seen: dict[tuple[float, bool], bool] = {}
-    idle: list[int] = []
-    if _sums(criteria) is None:
-        return ()
+    heaviest = _heaviest(criteria)
+    places: dict[tuple[float, bool], list[int]] = {}
     for place, criterion in enumerate(criteria):
-        kind = (criterion.weight, criterion.not_applicable_when is not None)
-        if criterion.critical:
-            continue
-        if kind not in seen:
-            seen[kind] = _is_idle(place, criteria, thresholds)
-        if seen[kind]:
-            idle.append(place)
-    return tuple(idle)
+        if not criterion.critical:
+            weight = round(criterion.weight / heaviest, _DIGITS)
+            places.setdefault((weight, criterion.not_applicable_when is not None), []).append(place)
+    if len(places) > _MOST_KINDS or _sums(criteria) is None:
+        return ()
+    idle = [alike for alike in places.values() if _is_idle(alike[0], criteria, thresholds)]
+    return tuple(sorted(place for alike in idle for place in alike))
 
 
 def _is_idle(place: int, criteria: Sequence[Criterion], thresholds: Thresholds) -> bool:
@@ -72,7 +74,9 @@ def _sums(criteria: Sequence[Criterion], *, heaviest: float | None = None) -> Su
         ways = [(weight, weight)]
         ways += [] if criterion.critical else [(0.0, weight)]
         ways += [(0.0, 0.0)] if criterion.not_applicable_when else []
-        sums = frozenset((round(p + passed, 9), round(a + all_, 9)) for p, a in sums for passed, all_ in ways)
+        sums = frozenset(
+            (round(p + passed, _DIGITS), round(a + all_, _DIGITS)) for p, a in sums for passed, all_ in ways
+        )
         if len(sums) > MOST_SUMS:
             return None
     return sums

@@ -103,6 +103,9 @@ def _problem(detail: ErrorDetails, root: Node, file: str) -> RubricProblem | Non
     if kind in ("too_short", "string_too_short"):
         unit = "entries" if kind == "too_short" else "characters"
         return told(at, "is too short", described, f"{context.get('min_length', 1)} or more {unit}")
+    if kind == "too_long":
+        number = len(node.children or node.entries)
+        return told(at, "is too long", f"{number} entries", f"at most {context.get('max_length')} entries")
     return told(at, "is out of range", described, _range(field, context) or detail["msg"])
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Literal
 
 from evaluator.errors import RubricInvalid
@@ -80,17 +81,35 @@ def anchor_of(field: str) -> str:
     return key if key in SECTIONS else {"k": "rollup", "version": "versions"}.get(key, "keys")
 
 
+MOST_TOLD = 500
+"""Problems of one text: whoever has more mends the first ones first."""
+
+
 class RubricProblems(RubricInvalid):
     """The rubric has errors; warnings never raise."""
 
     def __init__(self, problems: Iterable[RubricProblem]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda each: (each.file, each.line, each.column)))
+        self.problems = _first(sorted(problems, key=lambda each: (each.file, each.line, each.column)))
         super().__init__("\n".join(map(str, self.problems)))
+
+
+def _first(problems: list[RubricProblem]) -> tuple[RubricProblem, ...]:
+    if len(problems) <= MOST_TOLD:
+        return tuple(problems)
+    at = problems[MOST_TOLD]
+    more = RubricProblem(
+        at.file, at.line, at.column, "", f"and {len(problems) - MOST_TOLD} more problems from here on"
+    )
+    return (*problems[:MOST_TOLD], more)
+
+
+_MOST_COMPARED, _MOST_LISTED = 2000, 200
+"""Names that one which is not known is compared with, and that are told instead of it."""
 
 
 def nearest(found: str, allowed: Iterable[str]) -> str | None:
     """The allowed spelling closest to what was found, upper and lower case alike, or None."""
-    by_folded = {each.casefold(): each for each in allowed}
+    by_folded = {each.casefold(): each for each in islice(allowed, _MOST_COMPARED)}
     close = get_close_matches(found[:100].casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[close[0]] if close else None
 
@@ -101,4 +120,4 @@ def quoted(text: str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
+    return ", ".join(islice(names, _MOST_LISTED))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from evaluator.model.rubric import CheckName, Rubric, Thresholds
+from evaluator.model.rubric import MOST_PARTS, CheckName, Rubric, Thresholds
 from evaluator.model.verdict import CriterionLabel
 from evaluator.rubric_format.expressions import RUN_FACTS, expression_fault
 from evaluator.rubric_format.installed_checks import installed_checks, plugin_fault
@@ -23,17 +23,25 @@ from evaluator.rubric_format.rubric_problems import EXPRESSIONS, RubricProblem, 
 Problems = Iterator[RubricProblem]
 
 MAX_LEVELS = 5
-MAX_REPEATS = 100_000
+MAX_REPEATS = 10_000
+MAX_PATTERN, MAX_EXPRESSION = 2000, 2000
+"""Characters."""
 MOST_OF_ONE_QUESTION = 20
 """Unknown names told of one question."""
+MOST_PROBLEMS = 200
+"""Told of one file by these rules: for each, the nearest spelling is looked for."""
 
 
 def rule_problems(root: Node, file: str) -> list[RubricProblem]:
     """Everything that is wrong between the fields of one rubric."""
+    if any(
+        part and len(part.children or part.entries) > MOST_PARTS for part in (root["criteria"], root["content"])
+    ):
+        return []  # told by the field itself; what is looked up in the other grows with both
     rules = _Rules(root, file)
     parts = (rules.expressions, rules.criteria, rules.thresholds, rules.rollup, rules.outcome, rules.combine)
     more = (rules.judges, rules.escalate, rules.examples, rules.blanks)
-    return [problem for part in (*parts, *more) for problem in part()]
+    return list(islice((problem for part in (*parts, *more) for problem in part()), MOST_PROBLEMS))
 
 
 class _Rules:
@@ -62,6 +70,10 @@ class _Rules:
 
     def expression(self, node: Node, field: str, names: dict[str, str] | tuple[str, ...]) -> Problems:
         if node.text is None:
+            return
+        if len(node.text) > MAX_EXPRESSION:
+            found, allowed = f"{len(node.text)} characters", f"at most {MAX_EXPRESSION} characters"
+            yield replace(self.told(node, field, "the expression is too long", found, allowed), about=EXPRESSIONS)
             return
         fault = expression_fault(node.text, names)
         if fault is not None:
@@ -359,6 +371,10 @@ def _value_fault(name: CheckName, value: Node) -> str | None:
             return None
 
 
+_COUNT = re.compile(r"\{(\d{1,9})")
+"""In a pattern without its spaces, which in verbose mode may stand within a number."""
+
+
 def _pattern_fault(pattern: str | None) -> str | None:
     # The engine that runs the check; it takes long to import, and few rubrics need it.
     import regex
@@ -366,10 +382,13 @@ def _pattern_fault(pattern: str | None) -> str | None:
     if pattern is None:
         return _OF_ANOTHER_KIND
     # A counted repeat is unrolled when it is compiled: (a{1000}){1000} takes 275 MB, a third level all there is.
-    if math.prod(max(1, int(count)) for count in re.findall(r"\{(\d{1,9})", pattern)) > MAX_REPEATS:
+    if len(pattern) > MAX_PATTERN:
+        return f"is too long: {len(pattern)} characters, where at most {MAX_PATTERN} are read"
+    if math.prod(max(1, int(count)) for count in _COUNT.findall("".join(pattern.split()))) > MAX_REPEATS:
         return f"repeats too often: its counts in braces multiply to more than {MAX_REPEATS}"
     try:
-        regex.compile(pattern)
+        # what is checked only must not stay in memory as long as what is used
+        regex.compile(pattern, cache_pattern=False)
     except regex.error as error:
         at = "" if error.pos is None else f" at its character {error.pos + 1}"
         return f"is no regular expression: {error.msg}{at}"
@@ -392,15 +411,38 @@ def _schema_fault(schema: Any) -> str | None:
     except (RecursionError, OverflowError, re.error):
         return "is no JSON schema: its nesting or a number or pattern in it cannot be read"
     outside = next((ref for ref in _references(schema) if not ref.startswith("#")), None)
-    return None if outside is None else f"refers outside itself, to {quoted(outside)}; only #… is followed"
+    if outside is not None:
+        return f"refers outside itself, to {quoted(outside)}; only #… is followed"
+    faults = ((pattern, _pattern_fault(pattern)) for pattern in _patterns(schema))
+    return next(
+        (
+            f"is no JSON schema: it has the pattern {quoted(pattern)}, which {fault}"
+            for pattern, fault in faults
+            if fault
+        ),
+        None,
+    )
 
 
 def _references(schema: Any) -> Iterator[str]:
+    for part in _objects(schema):
+        yield from (part[key] for key in ("$ref", "$dynamicRef") if isinstance(part.get(key), str))
+
+
+def _patterns(schema: Any) -> Iterator[str]:
+    for part in _objects(schema):
+        if isinstance(pattern := part.get("pattern"), str):
+            yield pattern
+        if isinstance(patterns := part.get("patternProperties"), dict):
+            yield from patterns
+
+
+def _objects(schema: Any) -> Iterator[dict[str, Any]]:
     waiting = [schema]
     while waiting:
         part = waiting.pop()
         if isinstance(part, dict):
-            yield from (part[key] for key in ("$ref", "$dynamicRef") if isinstance(part.get(key), str))
+            yield part
             waiting.extend(part.values())
         elif isinstance(part, list):
             waiting.extend(part)

@@ -437,7 +437,7 @@ BROKEN_CRITERIA = {
         "allowed: a regular expression, for regex (docs/rubrics.md#checks)"
     ),
     with_criterion("{id: c, check: regex, value: '((a{1000}){1000}){1000}'}"): (
-        "4:34: criteria[0].value: repeats too often: its counts in braces multiply to more than 100000; found "
+        "4:34: criteria[0].value: repeats too often: its counts in braces multiply to more than 10000; found "
         "'((a{1000}){1000}){1000}'; allowed: a regular expression, for regex (docs/rubrics.md#checks)"
     ),
     with_criterion("{id: c, check: regex}"): (

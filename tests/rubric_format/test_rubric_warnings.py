@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evaluator.model.rubric import Criterion, Thresholds
@@ -262,6 +262,10 @@ def test_a_verdict_is_reachable_exactly_where_some_answers_come_to_it(
 
 
 @given(criteria_lists, limits)
+@example(
+    [a_criterion(0, 0.5, False, False), a_criterion(1, 0.5, True, False), a_criterion(2, 7, False, True)],
+    Thresholds(pass_at=0.5, partial_at=0),
+)
 def test_a_criterion_is_idle_exactly_where_no_verdict_hangs_on_it(
     criteria: list[Criterion], thresholds: Thresholds
 ) -> None:
