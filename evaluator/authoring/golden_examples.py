@@ -13,6 +13,8 @@ from math import ceil, inf
 from pathlib import Path
 
 from evaluator.applicability import example_content
+from evaluator.authoring.named_rubrics import NamedRubric
+from evaluator.authoring.rubric_history import yaml_of
 from evaluator.errors import BadInput, NotFound
 from evaluator.judging.cassette import EXAMPLES_SECRET, Cassette, NotRecorded
 from evaluator.judging.endpoint import Endpoint, label_of, resolve_endpoint
@@ -24,7 +26,14 @@ from evaluator.model.local_judge import LOCAL_JUDGE
 from evaluator.model.rubric import Criterion, Example, JudgeSpec, Rubric
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict
 from evaluator.panel import answer_of
-from evaluator.rubric_format.rubric_files import LoadedRubric, RubricProblem, read_folder, read_loaded
+from evaluator.rubric_format.rubric_files import (
+    LoadedRubric,
+    RubricProblem,
+    RubricProblems,
+    read_files,
+    read_folder,
+    read_loaded,
+)
 from evaluator.rubric_format.rubric_problems import nearest
 from evaluator.settings import Settings, load_settings
 from evaluator.statistics.agreement import Interval, wilson
@@ -164,8 +173,10 @@ class Targets:
     problems: tuple[RubricProblem, ...]
 
 
-def targets(names: Sequence[str]) -> Targets:
+def targets(names: Sequence[str], kept: Callable[[str], NamedRubric]) -> Targets:
     """The rubrics that files, folders and ids name; none named means all of the rubrics folder.
+
+    `kept` finds what id@version names.
 
     Raises RubricProblems for a named file with errors, NotFound where nothing has that name. Files of a folder
     that have errors are told as problems.
@@ -180,6 +191,9 @@ def targets(names: Sequence[str]) -> Targets:
             problems += folder.problems
         elif path.suffix.lower() in (".yaml", ".yml") or path.is_file():
             loaded[path] = _read_file(path)
+        elif "@" in name:
+            one = _as_loaded(kept(name))
+            loaded[one.path] = one
         else:
             one = _with_id(name)
             loaded[one.path] = one
@@ -201,8 +215,16 @@ def only_example(loaded: Iterable[LoadedRubric], name: str) -> tuple[LoadedRubri
     )
 
 
-def run_examples(loaded: Sequence[LoadedRubric], plan: Plan, told: Callable[[Step], None]) -> list[RubricResult]:
+def run_examples(
+    loaded: Sequence[LoadedRubric],
+    plan: Plan,
+    told: Callable[[Step], None],
+    kept: Callable[[Path, int], None] = lambda path, calls: None,
+) -> list[RubricResult]:
     """Run the examples of rubrics and compare; `told` hears of each judgement that ended.
+
+    Where it is interrupted while it records, what was answered is written all the same: `kept` hears of each cassette
+    and how many calls it holds.
 
     Neither database nor settings are needed for a replay. Raises Misconfigured where a judge is not set up, and
     Malformed for a cassette that cannot be read; whatever fails for one example is its result.
@@ -211,7 +233,15 @@ def run_examples(loaded: Sequence[LoadedRubric], plan: Plan, told: Callable[[Ste
         twice = [name for name, count in Counter(one.rubric.id for one in loaded).items() if count > 1]
         if twice:
             raise BadInput(f"Two of the files have the id {twice[0]}, and a cassette is named by it.")
-    return asyncio.run(_run_all(loaded, plan, told))
+    return asyncio.run(_run_all(loaded, plan, told, kept))
+
+
+def _as_loaded(named: NamedRubric) -> LoadedRubric:
+    """A kept version as if its text stood in a file; raises RubricProblems where that is valid no more."""
+    found = read_files([(Path(named.place), lambda: yaml_of(named))])
+    if not found.loaded:
+        raise RubricProblems(found.problems)
+    return found.loaded[0]
 
 
 def _read_file(path: Path) -> LoadedRubric:
@@ -234,7 +264,12 @@ def _with_id(name: str) -> LoadedRubric:
     )
 
 
-async def _run_all(loaded: Sequence[LoadedRubric], plan: Plan, told: Callable[[Step], None]) -> list[RubricResult]:
+async def _run_all(
+    loaded: Sequence[LoadedRubric],
+    plan: Plan,
+    told: Callable[[Step], None],
+    kept: Callable[[Path, int], None],
+) -> list[RubricResult]:
     bench = _Bench(plan)
     trials = [_Trial(one, plan, bench) for one in loaded]
     total, spent, done = sum(len(trial.units) for trial in trials), Spent(), 0
@@ -254,6 +289,9 @@ async def _run_all(loaded: Sequence[LoadedRubric], plan: Plan, told: Callable[[S
         await asyncio.gather(*tasks, return_exceptions=True)
         if plan.replay is None:
             await close()
+        if done < total:
+            for trial in trials:
+                trial.keep(kept)
     return [trial.result() for trial in trials]
 
 
@@ -406,6 +444,15 @@ class _Trial:
         return Spent(
             calls=result.calls, cost_usd=result.cost_usd or Decimal(0), unpriced=result.calls * result.unpriced
         )
+
+    def keep(self, kept: Callable[[Path, int], None]) -> None:
+        """Write what was recorded before an interruption; calls of examples without an answer stay as they were."""
+        if self.cassette is None or self.plan.record is None or not self.cassette.has_news:
+            return
+        waiting = {unit.place for unit in self.units if not isinstance(self.ended.get(unit.key), JudgeResult)}
+        examples = self.loaded.rubric.examples
+        answered = {examples[unit.place].name for unit in self.units if unit.place not in waiting}
+        kept(self.cassette.path, self.cassette.save([each.name for each in examples], answered=answered))
 
     def result(self) -> RubricResult:
         """What the units came to; writes the cassette where one is recorded."""

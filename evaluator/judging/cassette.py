@@ -79,6 +79,11 @@ class Cassette:
         return cls(path, {call.key: call for call in calls})
 
     @property
+    def has_news(self) -> bool:
+        """Whether anything was recorded since it was read."""
+        return bool(self._fresh)
+
+    @property
     def exists(self) -> bool:
         return self.path.is_file()
 

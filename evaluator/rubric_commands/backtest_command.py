@@ -93,7 +93,10 @@ def _agreed(*, interactive: bool) -> bool:
     from evaluator.console import err
 
     if interactive and sys.stdin.isatty():
-        return typer.confirm("Go on?", default=None, err=True)
+        agreed = typer.confirm("Go on?", default=None, err=True)
+        if not agreed:
+            err.print("Nothing was judged.")
+        return agreed
     err.print("Nothing was judged. With --yes it begins.", highlight=False)
     return False
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from evaluator.authoring.named_rubrics import NamedRubric
     from evaluator.rubric_format.rubric_files import LoadedRubric
 
 FORMATS = ("text", "json", "github")
@@ -16,7 +17,9 @@ FORMATS = ("text", "json", "github")
 def run_golden(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUBRIC]...", help="Files, folders or ids; left out: the rubrics folder."),
+        typer.Argument(
+            metavar="[RUBRIC]...", help="Files, folders, ids or id@version; left out: the rubrics folder."
+        ),
     ] = None,
     judge: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Ask this judge instead of the rubric's own.")
@@ -45,21 +48,44 @@ def run_golden(
         raise typer.BadParameter(
             "takes replies from a folder, --record makes new ones: one of the two.", param_hint="--replay"
         )
-    found = targets(names or [])
+    found = targets(names or [], _kept)
     for problem in found.problems:
         err.print(f"[red]Error:[/] {plain(str(problem))}", highlight=False, soft_wrap=True)
     loaded = found.loaded if example is None else only_example(found.loaded, example)
     bare = [one for one in loaded if not one.rubric.examples]
     _tell_bare(bare)
     plan = Plan(judge=judge, repeat=repeat, example=example, record=record, replay=replay)
-    with live_view() as view:
-        results = run_examples([one for one in loaded if one.rubric.examples], plan, view)
+    recorded: list[tuple[Path, int]] = []
+    try:
+        with live_view() as view:
+            tried = [one for one in loaded if one.rubric.examples]
+            results = run_examples(tried, plan, view, lambda path, calls: recorded.append((path, calls)))
+    except KeyboardInterrupt:
+        _tell_interrupted(recorded)
+        raise typer.Exit(130) from None
     if form == "text" and results:
         print_results(results)
     elif form != "text":
         typer.echo(results_json(results) if form == "json" else results_github(results))
     if found.problems or (strict and bare) or not all(each.as_expected for each in results):
         raise typer.Exit(1)
+
+
+def _kept(name: str) -> NamedRubric:
+    from evaluator.authoring.named_rubrics import rubric_named
+    from evaluator.terminal import opened
+
+    with opened() as deployment:
+        return rubric_named(name, deployment)
+
+
+def _tell_interrupted(recorded: list[tuple[Path, int]]) -> None:
+    from evaluator.console import err, plain
+    from evaluator.wording import plural
+
+    kept = "; ".join(f"{plural(calls, 'call')} in {path}" for path, calls in recorded)
+    told = f"Kept: {kept}; `--record` with `--example NAME` adds what is missing." if kept else "Nothing was kept."
+    err.print(plain(f"Interrupted. {told}"), highlight=False, soft_wrap=True)
 
 
 def _tell_bare(bare: list[LoadedRubric]) -> None:

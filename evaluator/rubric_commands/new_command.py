@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def new(
     workflow: Annotated[
-        list[str] | None, typer.Option(help="Which workflow it is for, or several; an empty one means all.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Which workflow it is for, or several; an empty one means all."),
     ] = None,
     ask: Annotated[
         str | None, typer.Option(metavar="SENTENCE", help="What a good answer does, as a sentence or a question.")
@@ -65,7 +66,8 @@ def _workflows(given: list[str] | None, settings: Settings) -> tuple[str, ...]:
                 known = known_workflows(deployment)
         seen = f" Seen in runs: {', '.join(map(plain, known[:8]))}." if known else ""
         typer.echo(f"1/3 Which workflow is it for?{seen} Nothing means all.", err=True)
-        given = [typer.prompt("Workflow", default=known[0] if len(known) == 1 else "", err=True)]
+        default = known[0] if len(known) == 1 else ""
+        given = [typer.prompt("Workflow", default=default, show_default=bool(default), err=True)]
     return tuple(dict.fromkeys(name.strip() for name in given if name.strip()))
 
 
@@ -81,6 +83,7 @@ def _role(workflows: tuple[str, ...], settings: Settings, output: str | None) ->
         "outcome or quality",
         default=str(Role.QUALITY if others else Role.OUTCOME),
         type=Role,
+        show_choices=False,
         err=True,
     )
     return Role(choice)

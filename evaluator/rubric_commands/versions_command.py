@@ -26,6 +26,8 @@ def versions(
     form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:
     """Every rubric known, a rubric's versions, or one version's text; whatever became of the file."""
+    from rich.console import Console
+
     from evaluator.authoring.rubric_history import history_of, known_rubrics
     from evaluator.console import out
     from evaluator.plain_json import json_bytes
@@ -38,12 +40,14 @@ def versions(
             return
         known = [] if name is not None else known_rubrics(deployment)
         history = [] if name is None else history_of(name, deployment)
+    # what reads a pipe wants whole lines
+    console = out if out.is_terminal else Console(width=_UNCUT)
     if form == "json":
         typer.echo(json_bytes(known if name is None else history, indented=True))
     elif name is not None:
-        out.print(_versions_table(history))
+        console.print(_versions_table(history, console.width))
     else:
-        out.print(_rubrics_table(known) if known else "No rubrics yet: `adjudge rubrics new` writes the first.")
+        console.print(_rubrics_table(known) if known else "No rubrics yet: `adjudge rubrics new` writes the first.")
 
 
 def _print_text(name: str, deployment: Deployment, *, as_json: bool) -> None:
@@ -72,30 +76,57 @@ def _rubrics_table(lines: Sequence[RubricLine]) -> Table:
     return table
 
 
-def _versions_table(lines: Sequence[VersionLine]) -> Table:
+def _versions_table(lines: Sequence[VersionLine], width: int) -> Table:
+    """One line a version however narrow the terminal: titles are cut there, then left out, as is the first use."""
+    columns = _version_columns(lines)
+    title = columns.pop("title")
+    if _width(columns) > width:
+        del columns["first used"]
+    room = width - _width(columns) - _GAP
+    table = _table(*columns)
+    if room >= _SHORTEST_TITLE:
+        table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=room)
+        columns["title"] = title
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
+    return table
+
+
+_GAP = 2
+_SHORTEST_TITLE = 12
+_UNCUT = 10_000
+
+
+def _version_columns(lines: Sequence[VersionLine]) -> dict[str, list[str]]:
     from evaluator.console import plain
 
-    table = _table("version", "standing", "in force since", "first used", "verdicts", "agrees with people", "title")
-    for line in lines:
-        table.add_row(
-            line.version,
-            str(line.standing),
-            _minute(line.in_force_since),
-            _minute(line.first_used_at),
-            f"{line.verdicts:,}",
-            _told(line.agreement),
-            plain(line.title),
-        )
-    return table
+    columns = {
+        "version": [line.version for line in lines],
+        "standing": [str(line.standing) for line in lines],
+        "in force since": [_minute(line.in_force_since) for line in lines],
+        "first used": [_minute(line.first_used_at) for line in lines],
+        "verdicts": [f"{line.verdicts:,}" for line in lines],
+    }
+    if any(line.agreement is not None for line in lines):
+        columns["agrees with people"] = [_told(line.agreement) for line in lines]
+    columns["title"] = [plain(line.title) for line in lines]
+    return columns
+
+
+def _width(columns: dict[str, list[str]]) -> int:
+    return sum(max(map(len, (name, *cells))) + _GAP for name, cells in columns.items()) - _GAP
 
 
 def _table(*columns: str) -> Table:
     from rich.table import Table
 
-    table = Table(header_style="bold", box=None, pad_edge=False)
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
     for column in columns:
         is_number = column in ("versions", "verdicts")
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+        # a name may be long; all else keeps to one line
+        table.add_column(
+            column, justify="right" if is_number else "left", no_wrap=column not in ("id", "file"), overflow="fold"
+        )
     return table
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,12 @@ from hypothesis import strategies as st
 
 from evaluator.authoring.golden_examples import compared
 from evaluator.cli import run
+from evaluator.model.columns import utc_now
 from evaluator.model.rubric import Criterion
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict
+from evaluator.rubric_format.rubric_files import read_loaded
+from evaluator.store.rubric_versions import store_version
+from evaluator.terminal import opened
 from tests.judging.openai_stub import Stub, Told, graded, openai_stub_aside
 
 Printed = pytest.CaptureFixture[str]
@@ -289,6 +296,47 @@ def test_a_changed_question_is_not_answered_from_the_cassette(served: Any, capsy
     assert run(["rubrics", "test", name, "--replay", "tapes"]) == 1
     told = capsys.readouterr().out
     assert "not recorded: the prompt changed since; run `adjudge rubrics test support.yaml --record tapes`" in told
+
+
+def interrupted_at(call: int, stub: Stub) -> None:
+    """Ctrl+C as soon as the model server hears of its so-many-th call."""
+    author = threading.get_ident()
+
+    def watch() -> None:
+        while len(stub.requests) < call:
+            time.sleep(0.02)
+        signal.pthread_kill(author, signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def test_what_was_answered_before_an_interruption_is_kept(served: Any, capsys: Printed) -> None:
+    interrupted_at(2, served(Told(graded(helps="pass")), Told(graded(helps="fail"), wait=30)))
+    assert run(["rubrics", "test", rubric(), "--record", "tapes"]) == 130
+    assert "Interrupted. Kept: 1 call in tapes/support.jsonl; " in capsys.readouterr().err
+    assert run(["rubrics", "test", "support.yaml", "--replay", "tapes", "--example", "helps"]) == 0
+
+
+def test_where_nothing_was_answered_before_an_interruption_nothing_is_written(served: Any, capsys: Printed) -> None:
+    interrupted_at(1, served(Told(graded(helps="pass"), wait=30)))
+    assert run(["rubrics", "test", rubric(), "--record", "tapes"]) == 130
+    assert "Interrupted. Nothing was kept." in capsys.readouterr().err
+    assert not Path("tapes").exists()
+
+
+def test_a_version_that_was_used_is_tested_whatever_became_of_its_file(served: Any, capsys: Printed) -> None:
+    served(Told(graded(helps="pass")), Told(graded(helps="fail")))
+    one = read_loaded(Path(rubric()))
+    with opened() as deployment:
+        deployment.database.transact(
+            lambda connection: store_version(connection, one.rubric, one.source, utc_now())
+        )
+    Path("support.yaml").unlink()
+    version = one.rubric.version
+    assert run(["rubrics", "test", f"support@{version[:6]}"]) == 0
+    assert f"support (support@{version}), by " in capsys.readouterr().out
+    assert run(["rubrics", "test", "support@ffff"]) == 1
+    assert "support has no version that begins with 'ffff'" in capsys.readouterr().err
 
 
 def test_recording_again_drops_what_is_no_longer_asked(served: Any, capsys: Printed) -> None:

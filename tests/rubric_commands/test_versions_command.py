@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from evaluator.authoring.rubric_history import Standing, VersionLine
 from evaluator.cli import run
 from evaluator.deployment import Deployment
 from evaluator.model.columns import utc_now
 from evaluator.model.verdict import Verdict, VerdictLabel, VerdictSource
+from evaluator.rubric_commands.versions_command import _versions_table
 from evaluator.rubric_format.rubric_files import read_loaded
 from evaluator.settings import Settings
 from evaluator.store.database import as_row, table_of
@@ -164,3 +169,24 @@ def test_an_unknown_rubric_names_the_nearest(settings: Settings, folder: Path, c
     assert "Did you mean 'links'?" in capsys.readouterr().err
     assert run(["rubrics", "versions", "links@ffff"]) == 1
     assert "no version that begins with 'ffff'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [
+        (60, ["version", "standing", "in force since", "verdicts"]),
+        (80, ["version", "standing", "in force since", "first used", "verdicts"]),
+        (110, ["version", "standing", "in force since", "first used", "verdicts", "title"]),
+    ],
+)
+def test_a_version_takes_one_line_however_narrow_the_terminal(columns: int, names: list[str]) -> None:
+    at = datetime(2026, 11, 20, 10, 34, tzinfo=UTC)
+    line = VersionLine("c005a0df83fca191", "Does it say when? " * 9, Standing.WAS_IN_FORCE, at, at, 6)
+    terminal = Console(width=columns, file=StringIO())
+    table = _versions_table([line], columns)
+    terminal.print(table)
+    assert isinstance(terminal.file, StringIO)
+    told = terminal.file.getvalue().splitlines()
+    assert [str(column.header) for column in table.columns] == names
+    assert len(told) == 2
+    assert "c005a0df83fca191  was in force  2026-11-20 10:34" in told[1]
