@@ -263,8 +263,9 @@ def in_words(value: float | None, low: float | None, high: float | None, events:
     said += f"; interval {_signed(low * 100)} to {_signed(high * 100)}"
     if low > 0 or high < 0:
         return f"{said}: distinguishable on {plural(events, 'event')}"
-    wanted = max(abs(points), SMALL_POINTS if not round(points) else 1.0)
-    more = ceil(events * ((high - low) * 50 / wanted) ** 2) - events
+    # an interval narrows with the root of the events; it has to end before it reaches no difference
+    reach = (value - low if points > 0 else high - value) * 100 if round(points) else (high - low) * 50
+    more = ceil(events * (reach / (abs(points) if round(points) else SMALL_POINTS)) ** 2) - events
     said += f": not distinguishable on {plural(events, 'event')}"
     if more <= 0:
         return said

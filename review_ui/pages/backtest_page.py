@@ -139,6 +139,7 @@ class Column:
     """One version beside the other: what it is and what it said."""
 
     name: str
+    rubric_id: str
     version: str
     short: str
     verdicts: tuple[Share, ...]
@@ -151,8 +152,9 @@ class BacktestPage:
 
     backtest: Backtest
     report: BacktestReport | None
-    lead: str
+    lead: tuple[str, ...]
     columns: tuple[Column, ...]
+    undecided: tuple[int, ...]
     measures: tuple[Measure, ...]
     criteria: tuple[Measure, ...]
     beyond_chance: tuple[tuple[str, str, str], ...]
@@ -178,6 +180,7 @@ def show_backtest(
     kind: Annotated[str, Query(description="Only flips of this kind.")] = "",
     start: Annotated[int, Query(description="The first flip shown, from 1.", ge=1)] = 1,
     run: Annotated[str, Query(description="Begin where this run's flip is.")] = "",
+    event: Annotated[str, Query(description="Begin where this event's flip is.")] = "",
     refresh: Annotated[str, Query(description="off: do not load the page again.")] = "on",
 ) -> HTMLResponse:
     """One backtest; loads itself again while it runs."""
@@ -188,7 +191,7 @@ def show_backtest(
             return unknown("No such backtest", NotFound(f"{rubric_id} has no backtest {quoted(backtest_id)}."))
         report = report_kept(backtest)
         flips = [flip for flip in report.flips if kind in ("", flip.kind)] if report else []
-        first = _first_shown(flips, start, run)
+        first = _first_shown(flips, start, run, event)
         cards = cards_of(connection, deployment, backtest, flips[first - 1 : first - 1 + FLIPS_A_PAGE])
         counts = {} if report else backtest_counts(connection, backtest_id)
     path = f"/rubrics/{rubric_id}/backtests/{quote(backtest_id, safe='')}"
@@ -198,6 +201,7 @@ def show_backtest(
         report=report,
         lead=lead_of(backtest, report),
         columns=_columns(backtest, report, counts),
+        undecided=_undecided(report),
         measures=_measures(report),
         criteria=_criteria(report),
         beyond_chance=_beyond_chance(report),
@@ -223,13 +227,26 @@ def report_kept(backtest: Backtest) -> BacktestReport | None:
         return None
 
 
-def lead_of(backtest: Backtest, report: BacktestReport | None) -> str:
-    """What came of it in a sentence."""
+def lead_of(backtest: Backtest, report: BacktestReport | None) -> tuple[str, ...]:
+    """What came of it, a sentence for runs and one for events where these have several."""
     if report is None:
-        return "" if backtest.state == BacktestState.RUNNING else "There is no report of it."
-    if report.run_difference is None:
-        return "No person has judged any of these runs, so nothing tells which version is right."
-    return f"In agreement with people: {report.run_difference.words}."
+        return () if backtest.state == BacktestState.RUNNING else ("There is no report of it.",)
+    if report.baseline is None:
+        return ("There was nothing to compare with: the version is shown alone.",)
+    found = [one for one in (report.run_difference, report.event_difference) if one is not None]
+    if found:
+        told = found if report.runs > report.events else found[:1]
+        return tuple(f"In agreement with people, {one.level} by {one.level}: {one.words}." for one in told)
+    if not (report.labels.runs or report.labels.events):
+        return ("No person has judged any of these runs, so nothing tells which version is right.",)
+    return ("Nothing that people decided was decided by both versions, so nothing tells which one is right.",)
+
+
+def _undecided(report: BacktestReport | None) -> tuple[int, ...]:
+    """Of each version the runs that a person decided and it did not; nothing where there are none."""
+    sides = [side for side in (report.baseline, report.candidate) if side] if report else []
+    numbers = tuple(side.run_agreement.undecided if side.run_agreement else 0 for side in sides)
+    return numbers if any(numbers) else ()
 
 
 def _estimate(backtest: Backtest) -> str:
@@ -247,7 +264,8 @@ def _columns(
     )
     return tuple(
         Column(
-            name=name,
+            name=name if backtest.baseline_version else "Version",
+            rubric_id=(side.rubric_id if side else "") or backtest.rubric_id,
             version=version,
             short=short(version),
             verdicts=shares(
@@ -306,8 +324,10 @@ def _criteria(report: BacktestReport | None) -> tuple[Measure, ...]:
 def _beyond_chance(report: BacktestReport | None) -> tuple[tuple[str, str, str], ...]:
     if report is None:
         return ()
-    before = report.baseline.run_agreement if report.baseline else None
-    after = report.candidate.run_agreement
+    before, after = (
+        (side.run_agreement or side.event_agreement) if side else None
+        for side in (report.baseline, report.candidate)
+    )
     names = (("kappa", "κ, agreement beyond chance"), ("ac1", "AC1, the same where one verdict prevails"))
     rows = [
         (words, _number(getattr(before, name, None)), _number(getattr(after, name, None))) for name, words in names
@@ -338,9 +358,11 @@ def _tabs(report: BacktestReport | None, path: str, chosen: str) -> tuple[KindTa
     )
 
 
-def _first_shown(flips: Sequence[Flip], start: int, run: str) -> int:
+def _first_shown(flips: Sequence[Flip], start: int, run: str, event: str) -> int:
     """The number of the first flip on the page, from 1; pages begin at fixed places, so that links stay good."""
-    at = next((number for number, flip in enumerate(flips, 1) if run and flip.run_id == run), start)
+    wanted = ("run", run) if run else ("event", event)
+    names = ((flip.level, flip.run_id or flip.event_id) for flip in flips)
+    at = next((number for number, name in enumerate(names, 1) if wanted[1] and name == wanted), start)
     return (min(at, max(len(flips), 1)) - 1) // FLIPS_A_PAGE * FLIPS_A_PAGE + 1
 
 

@@ -196,8 +196,8 @@ def test_an_unpriced_judge_makes_no_cost() -> None:
             "would tell",
         ),
         (
-            (0.1, -0.101, 0.1, 90),
-            "better by 10 points; interval −10 to 10: not distinguishable on 90 events; about 1 more labelled event "
+            (0.1, -0.0001, 0.18, 90),
+            "better by 10 points; interval 0 to 18: not distinguishable on 90 events; about 1 more labelled event "
             "would tell",
         ),
         ((0.5, None, None, 1), "too few labelled events to say"),

@@ -140,7 +140,9 @@ def spend(deployment: Deployment, rubric_id: str, per_day: Sequence[str]) -> Non
     )
 
 
-def add_run(deployment: Deployment, number: int, output: str = "It arrives on Friday.") -> Run:
+def add_run(
+    deployment: Deployment, number: int, output: str = "It arrives on Friday.", ticket: int | None = None
+) -> Run:
     """A stored run with its content."""
     at = utc_now() - timedelta(minutes=number)
     capture = Capture(
@@ -149,7 +151,7 @@ def add_run(deployment: Deployment, number: int, output: str = "It arrives on Fr
     )
     run = Run(
         run_id=f"run-{number}",
-        event_id=f"ticket-{number}",
+        event_id=f"ticket-{number if ticket is None else ticket}",
         workflow="Support",
         state=RunState.READY,
         closed_by=ClosedBy.REPORT,
@@ -186,9 +188,10 @@ def backtest(
     output: str = "It arrives on Friday.",
     words: str = "It names the day.",
     with_report: bool = True,
+    runs_an_event: int = 1,
 ) -> Backtest:
     """Both versions on the same runs; every third verdict flips, and people said pass of all."""
-    stored = [add_run(deployment, number, output) for number in range(runs)]
+    stored = [add_run(deployment, number, output, number // runs_an_event) for number in range(runs)]
     done = runs if state is BacktestState.DONE else runs // 2
     rows = [
         BacktestVerdict(
@@ -237,7 +240,7 @@ def _report(
         ("run", run.run_id): HumanLabel(VerdictLabel.PASS, run_id=run.run_id) for run in stored[: len(stored) - 2]
     }
     stopped = "The judge has no credit left." if state is BacktestState.STOPPED else None
-    ran = Ran(made.backtest_id, state, stopped, Decimal("0.0096"), 0, address="")
+    ran = Ran(made.backtest_id, state, stopped, Decimal("0.0096"), 0, address="http://pages")
     judges = ("openai/gpt-4.1-mini",)
     old = ComparedVersion(OLD, f"support@{OLD.version}", judges, ids, unfinished)
     new = ComparedVersion(NEW, "support.yaml", judges, ids, unfinished)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,8 +12,8 @@ from evaluator.authoring.backtest_report import FLIP_ORDER
 from evaluator.deployment import Deployment
 from evaluator.model.backtest import BacktestState
 from evaluator.model.columns import utc_now
-from evaluator.store.backtests import end_backtest
-from review_ui.pages.backtest_page import FLIPS_A_PAGE, KINDS, SHOWN_AT_MOST
+from evaluator.store.backtests import end_backtest, find_backtest
+from review_ui.pages.backtest_page import FLIPS_A_PAGE, KINDS, SHOWN_AT_MOST, report_kept
 from review_ui.rubric_words import BACKTEST
 from tests.review_ui.page_checks import assert_well_made
 from tests.review_ui.rubric_world import ADDRESS, NEW, OLD, backtest
@@ -63,6 +64,29 @@ def test_flips_come_with_what_was_said_and_shown(browser: TestClient, deployment
     assert "by check" in text
 
 
+def test_runs_of_several_an_event_are_told_by_run_and_by_event(browser: TestClient, deployment: Deployment) -> None:
+    backtest(deployment, runs_an_event=2)
+    text = shown(browser)
+    assert "In agreement with people, run by run: better by 40 points" in text
+    assert "In agreement with people, event by event: better by 40 points" in text
+    assert (
+        'id="run-run-3-name"><a href="#run-run-3">Run <code>run-3</code></a> of <code>ticket-1</code></h3>' in text
+    )
+
+
+def test_what_a_version_left_open_is_counted(browser: TestClient, deployment: Deployment) -> None:
+    backtest(deployment)
+    assert "Undecided" not in shown(browser)
+    with deployment.database.read() as connection:
+        found = find_backtest(connection, "b1")
+    assert found is not None
+    report = found.report
+    report["candidate"]["run_agreement"]["undecided"] = 3
+    with deployment.database.write() as connection:
+        end_backtest(connection, "b1", state=BacktestState.DONE, report=report, at=utc_now())
+    assert "Undecided where a person was sure</th><td>0</td><td>3</td>" in shown(browser)
+
+
 def test_flips_can_be_narrowed_to_a_kind(browser: TestClient, deployment: Deployment) -> None:
     backtest(deployment, runs=13)
     assert len(flips(shown(browser))) == 5
@@ -84,6 +108,75 @@ def test_many_flips_go_page_by_page_and_a_run_finds_its_own(browser: TestClient,
     run = flips(second)[0].removeprefix("run-")
     assert flips(shown(browser, f"{B1}?run={run}")) == flips(second)
     assert len(flips(shown(browser, f"{B1}?start=100000"))) == 3
+
+
+def test_every_flips_link_lands_on_it(browser: TestClient, deployment: Deployment) -> None:
+    made = backtest(deployment, runs=4 * FLIPS_A_PAGE, runs_an_event=2)
+    with deployment.database.read() as connection:
+        found = find_backtest(connection, made.backtest_id)
+    assert found is not None
+    report = report_kept(found)
+    assert report is not None
+    links = [flip.link.removeprefix("http://pages") for flip in report.flips]
+    assert len(links) > FLIPS_A_PAGE
+    assert {flip.level for flip in report.flips} == {"run", "event"}
+    for link in links[:: FLIPS_A_PAGE // 5]:
+        path, _, anchor = link.partition("#")
+        assert anchor in flips(shown(browser, path)), link
+
+
+def kept_report(deployment: Deployment, **changes: Any) -> None:
+    backtest(deployment)
+    with deployment.database.read() as connection:
+        found = find_backtest(connection, "b1")
+    assert found is not None
+    report = {**found.report, **changes}
+    with deployment.database.write() as connection:
+        end_backtest(connection, "b1", state=BacktestState.DONE, report=report, at=utc_now())
+
+
+NOBODY = {
+    "runs": 0,
+    "events": 0,
+    "reviewed": 0,
+    "from_file": 0,
+    "unknown_items": 0,
+    "bad_lines": 0,
+    "labelled_first": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"run_difference": None}, "In agreement with people, event by event: better by 40 points"),
+        (
+            {"run_difference": None, "event_difference": None},
+            "Nothing that people decided was decided by both versions",
+        ),
+        ({"run_difference": None, "event_difference": None, "labels": NOBODY}, "No person has judged any of these"),
+        ({"run_difference": None, "event_difference": None, "baseline": None}, "There was nothing to compare with"),
+    ],
+)
+def test_the_first_sentence_says_what_is_known(
+    browser: TestClient, deployment: Deployment, changes: dict[str, Any], words: str
+) -> None:
+    kept_report(deployment, **changes)
+    assert words in shown(browser)
+
+
+def test_a_baseline_that_is_another_rubric_is_found_there(browser: TestClient, deployment: Deployment) -> None:
+    backtest(deployment)
+    with deployment.database.read() as connection:
+        found = find_backtest(connection, "b1")
+    assert found is not None
+    assert f'href="{ADDRESS}?version={OLD.version}"' in shown(browser)
+    baseline = {**found.report["baseline"], "rubric_id": "other"}
+    with deployment.database.write() as connection:
+        end_backtest(
+            connection, "b1", state=BacktestState.DONE, report={**found.report, "baseline": baseline}, at=utc_now()
+        )
+    assert f'href="/rubrics/other?version={OLD.version}"' in shown(browser)
 
 
 def test_long_content_is_folded_and_very_long_content_cut(browser: TestClient, deployment: Deployment) -> None:

@@ -206,7 +206,7 @@ def test_where_code_answers_all_no_judge_is_called(
     judge_all(deployment)
     text = shown(browser, "/rubrics/links")
     assert "No judge is called: code has answered every criterion that applies." in text
-    assert "1</b> not evaluable: no content" in text
+    assert "1</b> no content" in text
 
 
 def test_cost_is_drawn_and_told_day_by_day(browser: TestClient, deployment: Deployment) -> None:
