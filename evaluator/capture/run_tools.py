@@ -18,6 +18,8 @@ from evaluator.model.capture import Fidelity, Passage
 
 MOST_CALLS = 1000
 """Later ones are left out, and the list is marked truncated."""
+_MOST_READ = 2 * MOST_CALLS
+"""No more are told apart, which takes longer with each; in time order, so that the first ones are among them."""
 
 _INPUTS = (
     "gen_ai.input.messages",
@@ -58,7 +60,7 @@ def tools_of(spans: Sequence[SpanFacts], logs: Mapping[SpanKey, Sequence[LogFact
 
     A call that several spans, messages or both tell of is there once.
     """
-    executed = executed_calls(spans)
+    executed = executed_calls(spans, most=_MOST_READ)
     asked_for = _asked_for(spans, logs)
     if not executed and not asked_for:
         return Passage()
@@ -98,6 +100,8 @@ def _asked_for(spans: Sequence[SpanFacts], logs: Mapping[SpanKey, Sequence[LogFa
     known: list[ToolCall] = []
     answers: set[str] = set()
     for span, (before, by_it) in first_hand:
+        if len(known) >= _MOST_READ:
+            break
         known = told_again(known, before)
         response_id = str(span.attributes.get("gen_ai.response.id") or span.attributes.get("ai.response.id") or "")
         if response_id and response_id in answers:
@@ -107,6 +111,8 @@ def _asked_for(spans: Sequence[SpanFacts], logs: Mapping[SpanKey, Sequence[LogFa
         known = told_again(known, [call for call in by_it if call.call_id])
         known += [call for call in by_it if not call.call_id]
     for _, (before, by_it) in around:
+        if len(known) >= _MOST_READ:
+            break
         known = told_again(known, told_again(before, by_it))
     return known
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from evaluator.capture.captured_text import LOST
 from evaluator.model.capture import Fidelity
+
+LOOKED_AT = 200
+"""Calls of one id or name among which the same one is looked for: it is nearly always the first that is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +119,17 @@ class _Left:
     def take_same(self, call: ToolCall) -> int | None:
         """The place of the first one left that is the same call."""
         if call.call_id:
-            for place in self._by_id.get(call.call_id, ()):
+            for place in islice(self._by_id.get(call.call_id, ()), LOOKED_AT):
                 if is_same(self._calls[place], call):
                     return self._taken(place)
-        for place in self._by_name.get(call.name, ()):
+        for place in islice(self._by_name.get(call.name, ()), LOOKED_AT):
             if not (call.call_id and self._calls[place].call_id) and is_same(self._calls[place], call):
                 return self._taken(place)
         return None
 
     def take_named(self, call: ToolCall) -> int | None:
         """The place of the first one left of this name whose id does not contradict."""
-        for place in self._by_name.get(call.name, ()) if call.name else ():
+        for place in islice(self._by_name.get(call.name, ()), LOOKED_AT) if call.name else ():
             if not (call.call_id and self._calls[place].call_id):
                 return self._taken(place)
         return None

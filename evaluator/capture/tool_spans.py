@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from evaluator.capture.captured_text import LOST, read_text, value_fidelity
 from evaluator.capture.span_facts import SpanFacts
-from evaluator.capture.tool_call import ToolCall, completed, is_same
+from evaluator.capture.tool_call import LOOKED_AT, ToolCall, completed, is_same
 from evaluator.model.capture import Fidelity
 
 _KINDS = (
@@ -43,6 +44,8 @@ _RESULTS = (
     "mlflow.spanOutputs",
     "botanu.eval.output_content",
 )
+_FURTHEST = 50
+"""Spans up from a call's among which another is looked for that tells of it."""
 _ERROR = 2
 _LONGEST_NAME = 200
 _LONGEST_ERROR = 1000
@@ -63,8 +66,8 @@ def tool_dialect(span: SpanFacts) -> str | None:
     return None
 
 
-def executed_calls(spans: Sequence[SpanFacts]) -> list[ToolCall]:
-    """The calls that tool spans tell of in time order, each once though several spans may tell of it."""
+def executed_calls(spans: Sequence[SpanFacts], *, most: int | None = None) -> list[ToolCall]:
+    """The first calls, at most `most`, that tool spans tell of in time order, each once though several spans tell of it."""
     tools = [(span, dialect) for span in spans if (dialect := tool_dialect(span))]
     if not tools:
         return []
@@ -75,12 +78,15 @@ def executed_calls(spans: Sequence[SpanFacts]) -> list[ToolCall]:
     for span, dialect in tools:
         call = _call(span, dialect)
         place = _told_around(span, call, parents, place_of, calls)
-        again = next((each for each in reversed(by_id.get(call.call_id, [])) if is_same(calls[each], call)), None)
+        under_its_id = islice(reversed(by_id.get(call.call_id, [])), LOOKED_AT)
+        again = next((each for each in under_its_id if is_same(calls[each], call)), None)
         if place is not None:
             calls[place] = completed(calls[place], call)
         elif again is not None:  # tried again under one id: what it came to last counts
             place, known = again, calls[again]
             calls[place] = completed(replace(call, at_ns=known.at_ns, span_id=known.span_id), known)
+        elif most is not None and len(calls) >= most:
+            continue
         else:
             place = len(calls)
             calls.append(call)
@@ -100,7 +106,7 @@ def _told_around(
     """Where a span around this one tells of the same call, as where a framework and a tool's client both do."""
     seen = {span.key}
     at = parents[span.key]
-    while at in parents and at not in seen:
+    while at in parents and at not in seen and len(seen) <= _FURTHEST:
         place = place_of.get(at)
         if place is not None and is_same(calls[place], call):
             return place

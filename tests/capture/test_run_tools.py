@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluator.capture.redaction import Redactor
-from evaluator.capture.run_tools import MOST_CALLS, listed, tools_in_messages
+from evaluator.capture.run_tools import MOST_CALLS, listed, tools_in_messages, tools_of
 from evaluator.capture.span_facts import SpanFacts
 from evaluator.capture.tool_call import ToolCall, joined, told_again
 from evaluator.model.capture import Capture, Fidelity, Passage
@@ -535,3 +536,25 @@ def test_what_tools_were_given_and_gave_is_redacted_and_counted(dialect: str) ->
 def test_messages_of_a_reported_run_are_read() -> None:
     assert tools_in_messages({"messages": [ASKED, *OPENAI]}, "Done.").value == [CALLED]
     assert tools_in_messages("text", None) == Passage()
+
+
+@pytest.mark.parametrize("told_by", ["answers", "tools within tools", "tools under one id"])
+def test_a_run_of_thousands_of_calls_is_put_together_in_seconds(told_by: str) -> None:
+    def one(number: int) -> SpanFacts:
+        arguments = {"number": number}
+        if told_by == "answers":
+            call = {"type": "tool_call", "id": f"c{number}", "name": "refund", "arguments": arguments}
+            return llm(
+                f"s{number}", ai("gen_ai.output.messages", {"role": "assistant", "parts": [call]}), at=number
+            )
+        said = {"gen_ai.tool.call.arguments": json.dumps(arguments)}
+        if told_by == "tools within tools":
+            return tool(f"s{number}", said, at=number, parent=f"s{number - 1}")
+        return tool(f"s{number}", {**said, "gen_ai.tool.call.id": "call_0"}, at=number)
+
+    spans = [one(number) for number in range(8000)]
+    began = perf_counter()
+    found = tools_of(spans, {})
+    assert perf_counter() - began < 10
+    assert [call["arguments"]["number"] for call in found.value] == list(range(MOST_CALLS))
+    assert found.fidelity is Fidelity.TRUNCATED
