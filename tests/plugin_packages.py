@@ -49,3 +49,4 @@ def _forget() -> None:
     for known in (installed_checks._all_found, installed_checks._plugins, installed_checks.load_check):
         known.cache_clear()
     checks._left_behind.clear()
+    installed_checks._left_looking.clear()

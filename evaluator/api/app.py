@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from evaluator.api import events, feed, health, intake, keys, rubric_api, runs, signals, status
@@ -50,6 +51,7 @@ def create_app(deployment: Deployment, *, engine_status: Callable[[], bool] | No
     )
     app.state.deployment = deployment
     app.state.keys = KeyRing(deployment)
+    app.state.lint_turns = CapacityLimiter(rubric_api.LINTS_AT_ONCE)
     app.state.redactor = Redactor(settings.redact_extra, enabled=settings.redact)
     app.state.intake = Intake(deployment, app.state.keys)
     app.state.engine_status = engine_status or (lambda: False)

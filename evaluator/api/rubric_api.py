@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
@@ -27,7 +27,7 @@ from evaluator.api.rubric_catalogue import (
     known_rubric,
 )
 from evaluator.authoring.backtest_report import BacktestReport
-from evaluator.errors import NotFound
+from evaluator.errors import NotFound, Overloaded
 from evaluator.model.backtest import Backtest, BacktestState
 from evaluator.rubric_format.marked_yaml import MAX_BYTES
 from evaluator.rubric_format.rubric_files import decoded, read_files
@@ -41,6 +41,9 @@ router = APIRouter(tags=["rubrics"])
 
 TEXT = FilePath("<text>")
 """What stands for the file's name in problems of a text that was sent here."""
+
+LINTS_AT_ONCE, MOST_WAITING = 1, 20
+"""Checking a text takes a processor for itself: intake comes first."""
 
 RubricId = Annotated[str, Path(description="The rubric's id, as its file says.")]
 
@@ -200,15 +203,18 @@ def read_rubrics(deployment: DeploymentHere, _key: Reader) -> Response:
 @router.post(
     "/v1/rubrics/lint",
     summary="Check a rubric's text",
-    responses={200: {"model": LintAnswer}, 413: {"model": Problem}, **_REFUSED},
+    responses={200: {"model": LintAnswer}, 413: {"model": Problem}, 503: {"model": Problem}, **_REFUSED},
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/yaml": {"schema": {"type": "string"}}}}
     },
 )
 async def lint_rubric(request: Request, _key: Reader) -> Response:
     """Every problem of the text at its line and column; nothing is stored, and no judge is called."""
+    turns: CapacityLimiter = request.app.state.lint_turns
+    if turns.statistics().tasks_waiting >= MOST_WAITING:
+        raise Overloaded("Other texts are being checked already, and more wait.")
     body = await read_limited(request, MAX_BYTES)
-    return json_answer(await to_thread.run_sync(_linted, body))
+    return json_answer(await to_thread.run_sync(_linted, body, limiter=turns))
 
 
 def _linted(body: bytes) -> dict[str, Any]:

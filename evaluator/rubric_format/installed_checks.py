@@ -29,6 +29,7 @@ LOADING_SECONDS = 30.0
 """How long a package may take to be imported, which happens once in a process."""
 FAULT_SECONDS = 2.0
 """How long a package may look at an argument."""
+_MOST_UNDER_WAY = 4
 _LONGEST_FAULT = 200
 _LONGEST_NAME = 80
 
@@ -75,10 +76,12 @@ def plugin_fault(name: str, argument: Any) -> str | None:
     """
     if name not in _plugins():
         return None
-    loading = _waited_for(aside(lambda: load_check(name)), LOADING_SECONDS)
+    if len(_under_way(name)) >= _MOST_UNDER_WAY:
+        return "the check still looks at earlier values and is not asked for more"
+    loading = _waited_for(name, lambda: load_check(name), LOADING_SECONDS)
     if loading.raised is not None:
         return f"the check cannot be loaded: {loading.raised}"
-    looking = _waited_for(aside(lambda: _fault(loading.value, argument)), FAULT_SECONDS)
+    looking = _waited_for(name, lambda: _fault(loading.value, argument), FAULT_SECONDS)
     if looking.raised is not None:
         return f"the check cannot say whether it takes this value: {looking.raised}"
     return looking.value or None
@@ -146,7 +149,19 @@ class _Guard:
         return True
 
 
-def _waited_for(future: Future[Ended], seconds: float) -> Ended:
+_left_looking: dict[str, set[Future[Ended]]] = {}
+
+
+def _under_way(name: str) -> set[Future[Ended]]:
+    """Threads that a check's package has not given back yet: a text may name it a hundred times."""
+    left = _left_looking.setdefault(name, set())
+    left.difference_update([each for each in left if each.done()])
+    return left
+
+
+def _waited_for(name: str, work: Callable[[], Any], seconds: float) -> Ended:
+    future = aside(work)
+    _left_looking.setdefault(name, set()).add(future)
     try:
         return future.result(seconds)
     except TimeoutError:

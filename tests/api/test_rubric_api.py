@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evaluator.api.rubric_api import (
+    MOST_WAITING,
     BacktestList,
     LintAnswer,
     RubricList,
@@ -21,6 +26,7 @@ from evaluator.model.verdict import VerdictLabel
 from evaluator.rubric_format.marked_yaml import MAX_BYTES
 from evaluator.rubric_format.rubric_files import read_rubric
 from evaluator.rubric_format.rubric_schema import rubric_schema
+from tests.plugin_packages import Package, installed
 from tests.review_ui.rubric_world import (
     BROKEN,
     NEW,
@@ -35,6 +41,14 @@ from tests.review_ui.rubric_world import (
 )
 from tests.world import Actor
 
+SLOW = """
+    import time
+
+    def slow(value, *, argument, content):
+        return True
+
+    slow.fault = lambda argument: time.sleep(0.1)
+"""
 GETS = ("", "/schema", "/support", "/support/versions", f"/support/versions/{OLD.version}", "/support/backtests")
 
 
@@ -169,6 +183,24 @@ def test_a_text_is_checked_by_whoever_may_read_and_stored_by_nobody(
 def test_a_text_beyond_the_limit_is_refused(api: TestClient, resolver: Actor) -> None:
     answer = api.post("/v1/rubrics/lint", content=b"#" * (MAX_BYTES + 1), headers=resolver.headers)
     assert answer.status_code == 413
+
+
+def test_texts_are_checked_one_at_a_time_and_what_cannot_wait_is_told_to_come_again(
+    api: TestClient, resolver: Actor, tmp_path: Path
+) -> None:
+    slow = Package("slow-checks", SLOW, {"slow": "slow"})
+    text = SUPPORT.replace("  - {id: has-link, check: contains_url}", "  - {id: late, check: slow}")
+    with installed(tmp_path, slow), ThreadPoolExecutor(MOST_WAITING + 10) as clients:
+
+        def ask(_number: int) -> object:
+            return api.post("/v1/rubrics/lint", content=text, headers=resolver.headers).status_code
+
+        answers = clients.map(ask, range(MOST_WAITING + 10))
+        assert api.get("/v1/rubrics", headers=resolver.headers).status_code == 200
+        codes = Counter(answers)
+    assert codes[200] >= 1
+    assert codes[503] >= 1
+    assert set(codes) == {200, 503}
 
 
 @given(st.one_of(st.binary(max_size=400), st.text(max_size=400).map(lambda text: text.encode("utf-8", "replace"))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,15 @@ def test_a_package_cannot_change_the_argument(tmp_path: Path) -> None:
     with installed(tmp_path, faulty("argument['words'].clear()")):
         assert plugin_fault("faulty", argument) is None
     assert argument == {"words": ["a"]}
+
+
+def test_a_check_that_never_answers_is_asked_a_few_times_and_then_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FAULT_SECONDS", 0.01)
+    with installed(tmp_path, faulty("import time; time.sleep(3)")):
+        before = threading.active_count()
+        told = [plugin_fault("faulty", number) for number in range(30)]
+        assert threading.active_count() - before <= 4
+    assert told[0] == "the check cannot say whether it takes this value: it takes longer than 0.01 s"
+    assert told[-1] == "the check still looks at earlier values and is not asked for more"
