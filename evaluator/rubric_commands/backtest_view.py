@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePath
 from types import TracebackType
 from typing import Self
 
@@ -201,7 +202,7 @@ def _side_by_side(report: BacktestReport) -> Table:
 
 
 def _rows(report: BacktestReport, sides: Sequence[VersionReport]) -> Iterator[tuple[str, list[str]]]:
-    yield "from", [one.place for one in sides]
+    yield "from", [PurePath(one.place).name for one in sides]
     yield "judges", [", ".join(one.judges) or "code alone" for one in sides]
     yield "judged", [f"{one.verdicts} of {plural(one.runs, 'run')}, {plural(one.events, 'event')}" for one in sides]
     yield "verdicts on runs", [_verdicts(one.run_verdicts) for one in sides]
@@ -214,7 +215,7 @@ def _rows(report: BacktestReport, sides: Sequence[VersionReport]) -> Iterator[tu
     yield from _agreement_rows(sides)
     yield "cost per verdict", [_cost(one) for one in sides]
     yield "median latency", [_latency(one.median_latency_ms) for one in sides]
-    yield "judged before or alike", [plural(one.reused_judgements, "judgement") for one in sides]
+    yield "taken over", [plural(one.reused_judgements, "judgement") for one in sides]
 
 
 def _agreement_rows(sides: Sequence[VersionReport]) -> Iterator[tuple[str, list[str]]]:
@@ -245,8 +246,13 @@ def _figure(figures: AgreementFigures | None, name: str) -> str:
     figure: Figure | None = getattr(figures, name) if figures is not None else None
     if figure is None or figure.value is None:
         return "—"
-    between = "" if figure.low is None else f" ({figure.low:.2f} to {figure.high:.2f})"
-    return f"{figure.value:.2f}{between}, n = {figure.n}"
+    between = "" if figure.low is None or figure.high is None else f" ({_two(figure.low)} to {_two(figure.high)})"
+    return f"{_two(figure.value)}{between} n={figure.n}"
+
+
+def _two(number: float) -> str:
+    """With two decimals; never -0.00."""
+    return f"{round(number, 2) + 0.0:.2f}"
 
 
 def _verdicts(found: dict[VerdictLabel, int]) -> str:
@@ -301,9 +307,10 @@ def _print_flip(flip: Flip) -> None:
     name = f"run {flip.run_id} of {flip.event_id}" if flip.run_id is not None else f"event {flip.event_id}"
     said = "" if flip.human is None else f"; a person: {flip.human}"
     line = Text(f"{kind:<10} ", style=style)
-    line.append(_cut(name, 50), style=f"link {flip.link}" if flip.link and out.is_terminal else "")
-    line.append(f"  {_label(flip.baseline)} → {_label(flip.candidate)}{said}")
+    line.append(f"{_label(flip.baseline)} → {_label(flip.candidate)}{said}")
     out.print(line, width=_width(), no_wrap=True, overflow="ellipsis")
+    link = f"link {flip.link}" if flip.link and out.is_terminal else ""
+    out.print(Text(f"  {_cut(name, WIDTH)}", style=link), width=_width(), no_wrap=True, overflow="ellipsis")
     for side_name, side in (("baseline", flip.baseline), ("candidate", flip.candidate)):
         reason = Text(f"  {side_name:<9} {_reason(side)}", style="dim")
         out.print(reason, width=_width(), no_wrap=True, overflow="ellipsis")

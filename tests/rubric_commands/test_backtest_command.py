@@ -73,6 +73,20 @@ def test_labels_estimate_table_flips_and_the_next_command(
     assert all(len(line) <= 100 for line in shown.splitlines())
 
 
+def test_in_a_usual_terminal_no_number_is_torn_apart(
+    edited: Deployment, tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evaluator.console import out
+
+    monkeypatch.setattr(out, "width", 80)
+    (tmp_path / "labels.csv").write_text("run_id,verdict\nr1,pass\nr2,fail\nr3,fail\n")
+    assert run(["rubrics", "backtest", "links", "--labels", str(tmp_path / "labels.csv")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in ("agrees on events", "sensitivity", "specificity", "pass-rate bias", "κ", "AC1"):
+        [line] = [line for line in lines if line.strip().startswith(name)]
+        assert line.count("n=") == 2, line
+
+
 def kept(deployment: Deployment) -> list[Backtest]:
     with deployment.database.read() as connection:
         return backtests.backtests_of(connection)
