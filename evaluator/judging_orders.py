@@ -21,6 +21,10 @@ from evaluator.wording import plural
 
 EVENTS_AT_ONCE = 100
 """Stored events that one transaction samples: a long one would hold up what comes in."""
+TELL_AFTER = 5000
+"""Events after which it is told how far the sampling has come."""
+MOST_EVENTS = 10**9
+"""More than any store holds; databases refuse numbers beyond 64 bits."""
 
 
 def give_orders(
@@ -40,17 +44,7 @@ def give_orders(
         due = deployment.database.transact(lambda connection: _try_again(connection, again, actor))
         yield f"{due} judgements are due again."
     if last:
-        enrolled = sum(_enrol_chunks(deployment, last))
-        deployment.database.transact(
-            lambda connection: audit(
-                connection,
-                actor=actor,
-                act="sample_stored",
-                subject=f"last {last} events",
-                detail={"judgements": enrolled},
-            )
-        )
-        yield f"{plural(enrolled, 'judgement')} of the last {last} events to do under the rubrics in force."
+        yield from _sample_stored(deployment, last, actor)
     if event_id is not None:
         while pipeline.assemble_runs(deployment, event_id=event_id, quiet=timedelta(0)):
             pass
@@ -58,20 +52,33 @@ def give_orders(
         yield f"Every run of {event_id!r} is to be judged."
 
 
-def _enrol_chunks(deployment: Deployment, last: int) -> Iterator[int]:
-    """Sample stored events, newest first; judgements that each transaction made due."""
+def _sample_stored(deployment: Deployment, last: int, actor: str) -> Iterator[str]:
+    """Sample stored events, newest first; told as it goes on, and audited first: it may be broken off."""
     with deployment.database.read() as connection:
-        events = newest_events(connection, last)
+        events = newest_events(connection, min(last, MOST_EVENTS))
+    deployment.database.transact(
+        lambda connection: audit(
+            connection,
+            actor=actor,
+            act="sample_stored",
+            subject=f"last {last} events",
+            detail={"events": len(events)},
+        )
+    )
+    enrolled = 0
     for start in range(0, len(events), EVENTS_AT_ONCE):
+        if start and start % TELL_AFTER == 0:
+            yield f"{start} of {len(events)} events sampled: {plural(enrolled, 'judgement')} to do so far."
         chunk = set(events[start : start + EVENTS_AT_ONCE])
-        yield deployment.database.transact(partial(_enrol, deployment=deployment, events=chunk))
+        enrolled += deployment.database.transact(partial(_enrol, deployment=deployment, events=chunk))
+    yield f"{plural(enrolled, 'judgement')} of the last {last} events to do under the rubrics in force."
 
 
 def _enrol(connection: Connection, deployment: Deployment, events: set[str]) -> int:
     lock_events(connection, events)
-    before = queue.count_due(connection, events)
+    before = queue.count_to_do(connection, events)
     enrol_events(connection, deployment, events, utc_now())
-    return queue.count_due(connection, events) - before
+    return max(0, queue.count_to_do(connection, events) - before)
 
 
 def _resume(connection: Connection, actor: str) -> int:
@@ -91,5 +98,6 @@ def _try_again(connection: Connection, reasons: Collection[NotEvaluable], actor:
 def _request(connection: Connection, deployment: Deployment, event_id: str, actor: str) -> None:
     if load_event(connection, event_id) is None:
         raise NotFound(f"No event {event_id!r} is known here.", hint="`adjudge outcomes` lists events.")
+    lock_events(connection, [event_id])
     enrol_events(connection, deployment, {event_id}, utc_now(), requested=True)
     audit(connection, actor=actor, act="request_judging", subject=event_id)

@@ -222,6 +222,19 @@ def test_a_rubric_problem_is_printed_and_not_obeyed(tmp_path: Path, capsys: Prin
     assert "\x1b" not in told
 
 
+def test_sampling_stored_events_tells_how_far_it_is_and_is_audited_before_it_can_be_broken_off(
+    tmp_path: Path, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluator.judging_orders.EVENTS_AT_ONCE", 1)
+    monkeypatch.setattr("evaluator.judging_orders.TELL_AFTER", 1)
+    assert run(["import", jsonl(tmp_path, *[reported_run(event_id=f"e{number}") for number in range(3)])]) == 0
+    add_rubric(deployment.settings.rubrics_dir, text=CHECKED_RUBRIC)
+    told = give_orders(deployment, actor="tests", last=3)
+    assert next(told) == "1 of 3 events sampled: 1 judgement to do so far."
+    with deployment.database.read() as connection:
+        assert audit_trail(connection, limit=1)[0].act == "sample_stored"
+
+
 def test_a_rubric_newer_than_the_runs_takes_in_the_last_events(
     tmp_path: Path, capsys: Printed, deployment: Deployment
 ) -> None:
@@ -236,7 +249,7 @@ def test_a_rubric_newer_than_the_runs_takes_in_the_last_events(
         "1 judgement of the last 3 events to do under the rubrics in force."
     ]
     judge_all(deployment)
-    assert next(iter(give_orders(deployment, actor="tests", last=3))).startswith("0 judgements")
+    assert next(iter(give_orders(deployment, actor="tests", last=10**30))).startswith("0 judgements")
     capsys.readouterr()
     assert run(["outcomes"]) == 0
     assert capsys.readouterr().out.count("1 of 1") == 3

@@ -63,10 +63,10 @@ def store_samples(connection: Connection, samples: Sequence[Sample]) -> None:
     )
 
 
-def count_due(connection: Connection, event_ids: Collection[str]) -> int:
-    """How many judgements of these events are due."""
-    due = and_(_judgement.c.state == JudgementState.DUE, _judgement.c.event_id.in_(event_ids))
-    return connection.execute(select(func.count()).where(due)).scalar_one()
+def count_to_do(connection: Connection, event_ids: Collection[str]) -> int:
+    """How many judgements of these events are due or under way."""
+    to_do = _judgement.c.state.in_((JudgementState.DUE, JudgementState.LEASED))
+    return connection.execute(select(func.count()).where(to_do, _judgement.c.event_id.in_(event_ids))).scalar_one()
 
 
 def judgements_of_events(connection: Connection, event_ids: Collection[str]) -> list[Judgement]:
