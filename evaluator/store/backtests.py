@@ -115,6 +115,13 @@ def stop_abandoned(connection: Connection, before: datetime) -> None:
     )
 
 
+def last_written(connection: Connection, backtest: Backtest) -> datetime:
+    """When the backtest was last heard of: its newest verdict, else its start."""
+    query = select(func.max(_judged.c.created_at)).where(_judged.c.backtest_id == backtest.backtest_id)
+    newest: datetime | None = connection.execute(query).scalar()
+    return max(newest, backtest.started_at) if newest else backtest.started_at
+
+
 def find_backtest(connection: Connection, backtest_id: str) -> Backtest | None:
     """The backtest of this id, or None."""
     row = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -26,10 +27,11 @@ from evaluator.deployment import Deployment
 from evaluator.errors import NotFound
 from evaluator.model.backtest import Backtest, BacktestState, BacktestVerdict
 from evaluator.model.capture import Capture, Passage
+from evaluator.model.columns import utc_now
 from evaluator.model.verdict import CriterionVerdict, VerdictLabel
 from evaluator.plain_json import json_bytes
 from evaluator.rubric_format.rubric_problems import quoted
-from evaluator.store.backtests import find_backtest
+from evaluator.store.backtests import find_backtest, last_written
 from evaluator.store.database import Connection
 from evaluator.store.rubric_figures import backtest_counts, backtested_runs
 from evaluator.store.runs import load_captures
@@ -43,6 +45,8 @@ from review_ui.rubric_words import short
 router = APIRouter(include_in_schema=False, dependencies=[Depends(may_see_pages)])
 
 FLIPS_A_PAGE = 50
+SILENT = timedelta(minutes=10)
+"""A backtest that runs and wrote nothing for so long may have lost its process."""
 SHOWN_AT_ONCE = 600
 """Characters of captured text that are shown without being asked for."""
 SHOWN_AT_MOST = 32 * 1024
@@ -168,6 +172,8 @@ class BacktestPage:
     """Paths of the pages beside this one; empty where there is none."""
     path: str
     estimate: str
+    silent_since: datetime | None
+    """When it was last heard of, where that is long ago though it is not ended."""
     refreshing: bool
     may_refresh: bool
 
@@ -193,6 +199,7 @@ def show_backtest(
         flips = [flip for flip in report.flips if kind in ("", flip.kind)] if report else []
         first = _first_shown(flips, start, run, event)
         cards = cards_of(connection, deployment, backtest, flips[first - 1 : first - 1 + FLIPS_A_PAGE])
+        heard_of = last_written(connection, backtest)
         counts = {} if report else backtest_counts(connection, backtest_id)
     path = f"/rubrics/{rubric_id}/backtests/{quote(backtest_id, safe='')}"
     running = backtest.state == BacktestState.RUNNING
@@ -213,6 +220,7 @@ def show_backtest(
         later=_beside(path, kind, first + FLIPS_A_PAGE, len(flips)),
         path=path,
         estimate=_estimate(backtest),
+        silent_since=heard_of if running and utc_now() - heard_of > SILENT else None,
         refreshing=running and refresh != "off",
         may_refresh=running,
     )

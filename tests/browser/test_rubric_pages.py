@@ -8,8 +8,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
+from evaluator.store.backtests import find_backtest
+from review_ui.pages.backtest_page import FLIPS_A_PAGE
 from review_ui.serving import Running
-from tests.review_ui.rubric_world import ADDRESS, BROKEN, OLD, SUPPORT, everything, write
+from tests.review_ui.rubric_world import ADDRESS, BROKEN, OLD, SUPPORT, backtest, everything, write
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +86,49 @@ def test_a_reader_goes_from_the_status_to_a_difference_by_links_alone(chromium: 
     assert page.url.endswith("/backtests/b1?kind=gained#flips")
     page.get_by_role("link", name="Run run-3").click()
     assert page.evaluate("document.querySelector(':target').id") == "run-run-3"
+    page.close()
+
+
+def test_a_report_s_links_land_on_their_flips(chromium: Browser, server: Running) -> None:
+    def many() -> list[str]:
+        made = backtest(server.deployment, runs=4 * FLIPS_A_PAGE, runs_an_event=2)
+        with server.deployment.database.read() as connection:
+            found = find_backtest(connection, made.backtest_id)
+        assert found is not None
+        return [flip["link"].removeprefix("http://pages") for flip in found.report["flips"]]
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        links = elsewhere.submit(many).result()
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    for link in (links[0], links[FLIPS_A_PAGE], links[-1]):
+        page.goto(server.address + link)
+        target = page.locator(":target")
+        assert target.get_attribute("id") == link.partition("#")[2]
+        assert 0 <= target.evaluate("each => each.getBoundingClientRect().top") < 900
+    page.close()
+
+
+def test_the_keyboard_alone_reaches_a_flip_and_what_is_folded(chromium: Browser, server: Running) -> None:
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{filled(server)}{ADDRESS}/backtests/b1")
+    seen: list[str] = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            "(each => [each.textContent.trim().slice(0, 40), getComputedStyle(each).outlineStyle, each.tagName])"
+            "(document.activeElement)"
+        )
+        if focused[2] == "BODY":
+            break
+        assert focused[1] == "solid", f"no ring around {focused[0]}"
+        seen.append(focused[0])
+    assert seen[0].startswith("Skip")
+    assert [one for one in seen if one.startswith("Run run-")] == [
+        "Run run-0",
+        "Run run-3",
+        "Run run-6",
+        "Run run-9",
+    ]
     page.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -198,6 +199,15 @@ def test_a_running_one_shows_its_progress_and_loads_itself_again(
     assert "Where they differ" not in text
     assert browser.get(B1).headers["refresh"] == "10"
     assert "refresh" not in browser.get(f"{B1}?refresh=off").headers
+
+
+def test_one_whose_process_was_killed_is_said_to_be_silent(
+    browser: TestClient, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backtest(deployment, BacktestState.RUNNING)
+    assert "its process may have ended" not in shown(browser)
+    monkeypatch.setattr("review_ui.pages.backtest_page.SILENT", timedelta(0))
+    assert "Nothing was written since" in shown(browser)
 
 
 def test_a_stopped_one_says_why_and_how_it_goes_on(browser: TestClient, deployment: Deployment) -> None:
