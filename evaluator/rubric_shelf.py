@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from evaluator.model.rubric import Rubric
-from evaluator.rubric_format.rubric_files import LoadedRubric, RubricProblem, read_folder
+from evaluator.rubric_format.rubric_files import LoadedRubric, RubricProblem, files_of, read_folder
 
 _LOOK_AGAIN_SECONDS = 1.0
 
@@ -59,10 +60,13 @@ class RubricShelf:
             self._looked_at = time.monotonic()
 
     def _read_stamp(self) -> tuple[tuple[str, int, int], ...]:
-        if not self.folder.is_dir():
-            return ()
-        files = sorted(path for path in self.folder.iterdir() if path.suffix in {".yaml", ".yml"})
-        return tuple((path.name, (stat := path.stat()).st_mtime_ns, stat.st_size) for path in files)
+        stamp: list[tuple[str, int, int]] = []
+        with suppress(OSError):  # no folder, or none that may be looked into: read_folder says so
+            for path in files_of(self.folder):
+                with suppress(OSError):  # gone since the folder was listed
+                    stat = path.stat()
+                    stamp.append((path.name, stat.st_mtime_ns, stat.st_size))
+        return tuple(stamp)
 
     def _reload(self) -> None:
         folder = read_folder(self.folder)

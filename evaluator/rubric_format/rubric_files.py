@@ -174,7 +174,12 @@ def read_folder(folder: Path) -> RubricFolder:
     if not folder.is_dir():
         message = "there is no such folder; create it, or set ADJUDGE_RUBRICS_DIR to the folder of rubric files"
         return RubricFolder(problems=(RubricProblem(str(folder), 1, 1, "", message),))
-    return read_files((path, partial(text_of, path)) for path in files_of(folder))
+    try:
+        files = files_of(folder)
+    except OSError as error:
+        message = f"the folder cannot be read: {error.strerror or 'no reason given'}"
+        return RubricFolder(problems=(RubricProblem(str(folder), 1, 1, "", message),))
+    return read_files((path, partial(text_of, path)) for path in files)
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -209,7 +214,8 @@ def text_of(path: Path) -> str:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise RubricProblems([too_large(size, str(path))])
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)  # it may have grown since
     except OSError as error:
         problem = RubricProblem(
             str(path), 1, 1, "", f"the file cannot be read: {error.strerror or 'no reason given'}"
