@@ -13,8 +13,8 @@ from threading import Lock, Thread
 from typing import Any
 
 ASKED = re.compile(r"^- ([a-z0-9-]+): ", re.MULTILINE)
-Answer = str | int
-"""A word for every criterion that is asked; a number is the status of an error instead."""
+Answer = str | int | Callable[[dict[str, Any]], str]
+"""A word for every criterion that is asked, or what finds it for a request; a number is the status of an error."""
 
 
 @dataclass
@@ -37,7 +37,8 @@ class Panel:
         if isinstance(found, int):
             return found, {"error": {"message": "told to fail"}}
         criteria = ASKED.findall(body["messages"][0]["content"])
-        said = {name: {"evidence": [], "reasoning": "So.", "verdict": found} for name in criteria}
+        word = found if isinstance(found, str) else found(body)
+        said = {name: {"evidence": [], "reasoning": "So.", "verdict": word} for name in criteria}
         return 200, _completion(json.dumps(said))
 
 
