@@ -47,7 +47,9 @@ def run(arguments: list[str] | None = None) -> int:
         _tell(error)
         return 1
     except Exception as error:
-        away = _database_away(error)
+        from evaluator.store.database import unusable
+
+        away = unusable(error)
         if away is None:
             raise
         _tell(away)
@@ -59,16 +61,6 @@ def _tell(error: AdjudgeError) -> None:
     from evaluator.console import print_error
 
     print_error(error)
-
-
-def _database_away(error: Exception) -> AdjudgeError | None:
-    from evaluator.store.database import is_away
-
-    if not is_away(error):
-        return None
-    return Misconfigured(
-        "The database is out of reach or too busy.", hint="Check ADJUDGE_DATABASE_URL, and that its server runs."
-    )
 
 
 @app.command()

@@ -84,7 +84,10 @@ def prepare_promotion(name: str, deployment: Deployment) -> Promotion:
     """
     folder = deployment.shelf.folder
     if not folder.is_dir():
-        raise NotFound(f"There is no folder {folder}.", hint="Create it, or set ADJUDGE_RUBRICS_DIR.")
+        raise NotFound(
+            f"There is no folder {folder}.",
+            hint="`adjudge rubrics new` makes it with a first rubric; or set ADJUDGE_RUBRICS_DIR.",
+        )
     named = rubric_named(name, deployment)
     text = _text_to_write(named)
     candidate = read_rubric(text, name=named.place)

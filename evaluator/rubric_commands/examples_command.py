@@ -51,6 +51,8 @@ def run_golden(
     found = targets(names or [], _kept)
     for problem in found.problems:
         err.print(f"[red]Error:[/] {plain(str(problem))}", highlight=False, soft_wrap=True)
+    if not found.loaded and not found.problems:
+        err.print("No rubrics there: `adjudge rubrics new` writes the first.")
     loaded = found.loaded if example is None else only_example(found.loaded, example)
     bare = [one for one in loaded if not one.rubric.examples]
     _tell_bare(bare)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evaluator.errors import Misconfigured
+from evaluator.errors import Misconfigured, NotFound
 from evaluator.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ def lint(
 
     if form not in FORMATS:
         raise typer.BadParameter(f"{form!r} is none of {', '.join(FORMATS)}.", param_hint="--format")
+    if not paths and not load_settings().rubrics_dir.exists():
+        raise NotFound(
+            f"There is no folder {load_settings().rubrics_dir} yet.",
+            hint="`adjudge rubrics new` makes it with a first rubric; or set ADJUDGE_RUBRICS_DIR.",
+        )
     linted = lint_paths(paths or [str(load_settings().rubrics_dir)])
     if linted.loaded and not no_runs:
         linted = linted.with_more(_of_recent_runs(linted.loaded))

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from evaluator.errors import Misconfigured
 from evaluator.model.rubric import Role
 from evaluator.settings import Settings, load_settings
 from evaluator.terminal import has_database, opened
 
 if TYPE_CHECKING:
     from evaluator.authoring.rubric_drafts import Draft, Seen
+    from evaluator.deployment import Deployment
+
+T = TypeVar("T")
 
 
 def new(
@@ -62,8 +67,7 @@ def _workflows(given: list[str] | None, settings: Settings) -> tuple[str, ...]:
     if given is None:
         known: list[str] = []
         if has_database(settings):
-            with opened(settings) as deployment:
-                known = known_workflows(deployment)
+            known = _from_runs(settings, known_workflows) or []
         seen = f" Seen in runs: {', '.join(map(plain, known[:8]))}." if known else ""
         typer.echo(f"1/3 Which workflow is it for?{seen} Nothing means all.", err=True)
         default = known[0] if len(known) == 1 else ""
@@ -94,8 +98,20 @@ def _seen(workflows: tuple[str, ...], settings: Settings) -> Seen | None:
 
     if not has_database(settings):
         return None
-    with opened(settings) as deployment:
-        return newest_run(deployment, workflows)
+    return _from_runs(settings, lambda deployment: newest_run(deployment, workflows))
+
+
+def _from_runs(settings: Settings, look: Callable[[Deployment], T]) -> T | None:
+    """What stored runs tell; where the database cannot be had a rubric is made without them, and that is said."""
+    from evaluator.console import err, plain
+    from evaluator.store.database import usable
+
+    try:
+        with usable(), opened(settings) as deployment:
+            return look(deployment)
+    except Misconfigured as error:
+        err.print(f"Stored runs are left out: {plain(error.message)}", highlight=False, soft_wrap=True)
+    return None
 
 
 def _tell(made: Draft, path: Path | None, example: str) -> None:

@@ -172,7 +172,10 @@ def read_folder(folder: Path) -> RubricFolder:
     workflow that do not both say how their outcomes combine, the first stands and the second is a problem.
     """
     if not folder.is_dir():
-        message = "there is no such folder; create it, or set ADJUDGE_RUBRICS_DIR to the folder of rubric files"
+        message = (
+            "there is no such folder; `adjudge rubrics new` makes it with a first rubric, or set ADJUDGE_RUBRICS_DIR to "
+            "the folder of rubric files"
+        )
         return RubricFolder(problems=(RubricProblem(str(folder), 1, 1, "", message),))
     try:
         files = files_of(folder)
@@ -187,8 +190,15 @@ def files_of(folder: Path) -> list[Path]:
     return [
         path
         for path in sorted(folder.iterdir())
-        if path.suffix.lower() in (".yaml", ".yml") and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in (".yaml", ".yml")
+        and not path.name.startswith(".")
+        and (path.is_file() or _is_dead_link(path))
     ]
+
+
+def _is_dead_link(path: Path) -> bool:
+    """Whether this links to what is not there; such a file is told, for somebody meant it to be read."""
+    return path.is_symlink() and not path.exists()
 
 
 def read_files(files: Iterable[tuple[Path, Callable[[], str]]]) -> RubricFolder:

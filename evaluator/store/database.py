@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -127,6 +128,50 @@ def is_away(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         return passes_by_itself(error)
     return isinstance(error, PoolTimeout)
+
+
+_FILE_FAULTS = {
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
+    sqlite3.SQLITE_READONLY: "it cannot be written",
+    sqlite3.SQLITE_PERM: "this user may not use it",
+    sqlite3.SQLITE_FULL: "there is no room left for it",
+    sqlite3.SQLITE_NOTADB: "it is no SQLite file",
+    sqlite3.SQLITE_CORRUPT: "it is damaged",
+    sqlite3.SQLITE_IOERR: "reading or writing it fails",
+}
+
+
+def file_fault(error: BaseException) -> str | None:
+    """Why SQLite's file cannot be used until somebody sees to it; None for any other error."""
+    code = getattr(error.orig, "sqlite_errorcode", None) if isinstance(error, DBAPIError) else None
+    return None if code is None else _FILE_FAULTS.get(code & 0xFF)
+
+
+def unusable(error: BaseException) -> Misconfigured | None:
+    """What to tell where a database cannot be reached or its file not be used; None for any other error."""
+    fault = file_fault(error)
+    if fault is not None:
+        return Misconfigured(
+            f"The database's file cannot be used: {fault}.",
+            hint="See to the folder ADJUDGE_DATA_DIR names: who may write to it, and whether its disk has room.",
+        )
+    if not is_away(error):
+        return None
+    return Misconfigured(
+        "The database is out of reach or too busy.", hint="Check ADJUDGE_DATABASE_URL, and that its server runs."
+    )
+
+
+@contextmanager
+def usable() -> Iterator[None]:
+    """Raise Misconfigured where what is done within cannot reach the database or use its file."""
+    try:
+        yield
+    except (DBAPIError, PoolTimeout) as error:
+        told = unusable(error)
+        if told is None:
+            raise
+        raise told from error
 
 
 def open_engine(url: str, *, pool_size: int = 20, driver_begins: bool = False) -> Engine:

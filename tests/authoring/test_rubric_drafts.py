@@ -313,3 +313,14 @@ def test_whatever_is_said_or_was_captured_the_draft_is_a_valid_rubric(
     assert rubric.role is role
     assert rubric.criteria[0].critical
     assert {label for each in rubric.examples for label in each.expect.values()} == {"fail"}
+
+
+@pytest.mark.parametrize("url", ["sqlite:///no.db", "postgresql://nobody@127.0.0.1:9/x"])
+def test_without_a_database_that_can_be_used_a_rubric_is_made_all_the_same(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    Path("no.db").mkdir()
+    monkeypatch.setenv("ADJUDGE_DATABASE_URL", url)
+    assert new() == 0
+    assert "Stored runs are left out: The database" in capsys.readouterr().err
+    assert made().id == "support-quality"

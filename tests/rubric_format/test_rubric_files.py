@@ -262,8 +262,17 @@ def test_a_missing_folder_is_one_clear_problem(tmp_path: Path) -> None:
     (problem,) = read_folder(tmp_path / "nowhere").problems
     assert str(problem) == (
         f"{tmp_path}/nowhere:1:1: there is no such folder; "
-        "create it, or set ADJUDGE_RUBRICS_DIR to the folder of rubric files (docs/rubrics.md#files)"
+        "`adjudge rubrics new` makes it with a first rubric, or set ADJUDGE_RUBRICS_DIR to the folder of rubric files (docs/rubrics.md#files)"
     )
+
+
+def test_a_link_to_a_file_that_is_gone_is_told_and_hides_no_other(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").symlink_to(tmp_path / "gone.yaml")
+    (tmp_path / "b.yaml").write_text(rubric_text("b"))
+    folder = read_folder(tmp_path)
+    assert [one.rubric.id for one in folder.loaded] == ["b"]
+    (problem,) = folder.problems
+    assert problem.told() == "the file cannot be read: No such file or directory (docs/rubrics.md#files)"
 
 
 def test_two_hundred_rubrics_are_read_in_a_second(tmp_path: Path) -> None:
