@@ -291,6 +291,9 @@ def _print_flips(report: BacktestReport) -> None:
     of_events = len(report.flips) - len(on_runs)
     told = f"{len(on_runs)} of {plural(report.compared_runs, 'run')}"
     told += f", {plural(of_events, 'event')} of several runs" if of_events else ""
+    if not report.compared_runs:
+        _say("\n[bold]Flips:[/] none can be told; no run was judged under both versions.")
+        return
     if not report.flips:
         _say(f"\n[bold]Flips:[/] none; on {plural(report.compared_runs, 'run')} both versions say the same.")
         return

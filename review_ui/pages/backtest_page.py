@@ -405,7 +405,7 @@ def _card(
     return FlipCard(
         flip=flip,
         anchor=f"{flip.level}-{quote(flip.run_id or flip.event_id, safe='')}",
-        kind=words,
+        kind="nothing tells which is right" if flip.human is VerdictLabel.UNKNOWN else words,
         hue=hue,
         before=_side(flip.baseline, said.get((run_id, backtest.baseline_version), ())),
         after=_side(flip.candidate, said.get((run_id, backtest.candidate_version), ())),

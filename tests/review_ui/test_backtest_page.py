@@ -251,6 +251,34 @@ def test_captured_content_and_judges_words_do_nothing(browser: TestClient, deplo
     assert text.count(r"\x1b[2J\u202e&lt;/div&gt;&lt;script&gt;") >= 3
 
 
+@pytest.mark.parametrize(
+    ("compared", "words"),
+    [
+        (0, "Nothing tells: no run was judged under both versions."),
+        (1, "said the same of the one run."),
+        (1200, "said the same of all 1,200 runs."),
+    ],
+)
+def test_where_nothing_differs_it_is_said_of_how_many(
+    browser: TestClient, deployment: Deployment, compared: int, words: str
+) -> None:
+    kept_report(deployment, flips=[], compared_runs=compared)
+    assert words in shown(browser)
+
+
+def test_a_person_who_could_not_tell_has_said_something(browser: TestClient, deployment: Deployment) -> None:
+    made = backtest(deployment)
+    with deployment.database.read() as connection:
+        found = find_backtest(connection, made.backtest_id)
+    assert found is not None
+    flip = {**found.report["flips"][0], "human": "unknown", "kind": "unlabelled"}
+    with deployment.database.write() as connection:
+        report = {**found.report, "flips": [flip]}
+        end_backtest(connection, "b1", state=BacktestState.DONE, report=report, at=utc_now())
+    text = shown(browser)
+    assert "unknown</span>: nothing tells which is right" in text
+
+
 def test_every_kind_and_state_has_its_words() -> None:
     assert set(KINDS) == set(FLIP_ORDER)
     assert set(BACKTEST) == set(BacktestState)

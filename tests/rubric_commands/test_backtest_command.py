@@ -92,6 +92,14 @@ def kept(deployment: Deployment) -> list[Backtest]:
         return backtests.backtests_of(connection)
 
 
+def test_versions_for_other_runs_have_nothing_to_flip(edited: Deployment, capsys: Printed) -> None:
+    elsewhere = STRICTER.replace("[{workflow}]", "[Elsewhere]")
+    report(edited, event_id="t9", run_id="r9", output=LINK, workflow="Elsewhere")
+    path = write(edited, elsewhere, name="elsewhere", rubric_id="elsewhere")
+    assert run(["rubrics", "backtest", str(path), "--against", "links"]) == 0
+    assert "no run was judged under both versions" in capsys.readouterr().out
+
+
 def test_json_holds_the_whole_report(edited: Deployment, capsys: Printed) -> None:
     assert run(["rubrics", "backtest", "links", "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
