@@ -101,8 +101,6 @@ def interval_mark(value: float | None, low: float | None, high: float | None, n:
     if value is None:
         return None
     if low is None or high is None:
-        return IntervalMark(
-            round(100 * value, 2), None, None, f"{100 * value:.0f} % of {n:,}, too few for an interval"
-        )
+        return IntervalMark(round(100 * value, 2), None, None, f"{100 * value:.0f} % of {n:,}, no interval")
     words = f"{100 * value:.0f} % ({100 * low:.0f} to {100 * high:.0f} %) of {n:,}"
     return IntervalMark(round(100 * value, 2), round(100 * low, 2), round(100 * high, 2), words)
