@@ -151,6 +151,10 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+            # nothing stored has such a name, and PostgreSQL takes none to look for
+            await answer_problem(BadInput("A null character (%00) is part of no address."))(scope, receive, send)
+            return
         started = False
 
         async def send_on(message: Message) -> None:
