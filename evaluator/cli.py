@@ -119,13 +119,16 @@ def judge(
             deployment, actor=actor(), event_id=event, last=last, again=again or [], resume=resume
         ):
             err.print(plain(line), highlight=False, soft_wrap=True)
+        view = JudgingView(deployment, event_id=event)
+        before = view.look()
         with judging_here(deployment):
-            seen = JudgingView(deployment, event_id=event).follow()
+            seen = view.follow()
     ended = {"done": seen.done, "not evaluable": seen.not_evaluable, "on hold": seen.paused}
     if any(ended.values()):
         err.print(counts(ended), highlight=False)
-    else:
-        err.print("Nothing was due. A rubric newer than the runs takes them in with `adjudge judge --last 100`.")
+    if not before.on_the_way and seen.ended == before.ended and not seen.paused:
+        more = "" if last or event else " Runs older than a rubric come under it with `adjudge judge --last 100`."
+        err.print(f"Nothing was due.{more}", soft_wrap=True)
     print_reasons(seen.reasons)
     if seen.paused:
         err.print("`adjudge status` says why a judge is paused; `adjudge judge --resume` tries it again.")

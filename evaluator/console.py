@@ -201,9 +201,9 @@ class JudgingView:
 
     def _follow(self, bars: Bars | None, task: TaskID | None) -> Progress:
         began, quiet_since, printed_at = time.monotonic(), None, 0.0
-        first = self._look()
+        first = self.look()
         while True:
-            seen = self._look()
+            seen = self.look()
             self._tell_failures()
             now = time.monotonic()
             told = self._told(seen, first, now - began)
@@ -221,7 +221,8 @@ class JudgingView:
             if self.ending.wait(0.25):
                 return seen
 
-    def _look(self) -> Progress:
+    def look(self) -> Progress:
+        """Where judging stands now."""
         with self.deployment.database.read() as connection:
             return judging_progress(connection, now=utc_now(), event_id=self.event_id)
 

@@ -121,6 +121,11 @@ def test_judging_runs_until_nothing_is_due(tmp_path: Path, capsys: Printed, depl
     assert rows["with"][:4] == ["Support", "1", "success", "judge"]
     assert rows["without"][:4] == ["Support", "1", "failed", "judge"]
     assert rows["with"][4:7] == ["1", "of", "1"]
+    again = subprocess.run([sys.executable, "-m", "evaluator.cli", "judge"], capture_output=True, text=True)
+    assert again.stderr.splitlines()[-2:] == [
+        "2 done",
+        "Nothing was due. Runs older than a rubric come under it with `adjudge judge --last 100`.",
+    ]
 
 
 def test_what_waits_and_why_is_shown(tmp_path: Path, capsys: Printed, deployment: Deployment) -> None:
