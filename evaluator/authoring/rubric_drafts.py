@@ -15,7 +15,7 @@ from evaluator.deployment import Deployment
 from evaluator.errors import BadInput, Conflict, Misconfigured
 from evaluator.judging.shown import clean
 from evaluator.model.capture import Capture
-from evaluator.model.rubric import Combination, Role
+from evaluator.model.rubric import Role, Rubric
 from evaluator.model.run import Run
 from evaluator.rubric_format.expressions import evaluate
 from evaluator.rubric_format.rubric_files import LoadedRubric, read_files, read_folder
@@ -150,12 +150,12 @@ def draft(answers: Answers, path: Path, *, folder: Path, seen: Seen | None) -> D
     other = next((one for one in _beside(folder, path) if one.rubric.id == rubric_id), None)
     if other is not None:
         raise Conflict(f"{other.path} has the id {rubric_id} already.", hint="Give another one with --id.")
-    combine = _combination(answers, folder, path)
+    beside = _decided_with(answers, folder, path)
     sentence = _one_line(answers.ask).rstrip(".!… ")
     if len(re.findall(r"\w", sentence)) < 3:
         raise BadInput("The question has no words.", hint="Say in one sentence what a good answer does.")
     question = question_from(sentence)
-    text = _text(answers, rubric_id, sentence, combine, seen)
+    text = _text(answers, rubric_id, sentence, beside, seen)
     checked = read_files([(path, lambda: text)])
     if checked.problems:
         said = "; ".join(each.told() for each in checked.problems)
@@ -246,8 +246,8 @@ def _base(verb: str) -> str:
     return verb
 
 
-def _combination(answers: Answers, folder: Path, path: Path) -> Combination | None:
-    """How outcomes combine with those of rubrics that decide them already."""
+def _decided_with(answers: Answers, folder: Path, path: Path) -> Rubric | None:
+    """One of the rubrics that decide the same outcomes already, which all combine them in the same way."""
     others = deciding(folder, answers.workflows, but=path) if answers.role is Role.OUTCOME else []
     if not others:
         return None
@@ -258,7 +258,7 @@ def _combination(answers: Answers, folder: Path, path: Path) -> Combination | No
             f"{others[0].path} decides the outcome of {_told(answers.workflows)} already.",
             hint="Take --role quality, or write `combine: worst` (or best) into that file, and say it again.",
         )
-    return way
+    return others[0].rubric
 
 
 def _beside(folder: Path, path: Path | None) -> list[LoadedRubric]:
@@ -276,7 +276,7 @@ def _told(workflows: Sequence[str]) -> str:
     return ", ".join(workflows) or "every workflow"
 
 
-def _text(answers: Answers, rubric_id: str, sentence: str, combine: Combination | None, seen: Seen | None) -> str:
+def _text(answers: Answers, rubric_id: str, sentence: str, beside: Rubric | None, seen: Seen | None) -> str:
     criterion, question = _slug(sentence, words=3) or "good", question_from(sentence)
     title = _PLACEHOLDER.sub(r"the \1", sentence if question.endswith(f": {sentence}?") else question)
     parts = [
@@ -289,9 +289,13 @@ def _text(answers: Answers, rubric_id: str, sentence: str, combine: Combination 
             if answers.workflows
             else []
         ),
-        *([f"combine: {combine}                 # as in the other rubric of this workflow"] if combine else []),
+        *(
+            [f"combine: {beside.combine}                 # as in the other rubric of this workflow"]
+            if beside
+            else []
+        ),
         "",
-        *_sample(),
+        *_sample(beside),
         *_content(question, seen),
         "criteria:                          # each question is answered on its own: a yes has to be good",
         f"  - id: {_scalar(criterion)}",
@@ -311,7 +315,15 @@ def _role(role: Role) -> str:
     return "role: quality                      # measured only; outcome would decide the events' outcomes"
 
 
-def _sample() -> list[str]:
+def _sample(beside: Rubric | None) -> list[str]:
+    if beside is not None:
+        rate, always = beside.sample.rate, ", ".join(map(_quoted, beside.sample.always))
+        return [
+            "sample:                            # as in the other rubric: an event that only one takes stays pending",
+            f"  rate: {rate}",
+            *([f"  always: [{always}]"] if always else []),
+            "",
+        ]
     return [
         "sample:",
         "  rate: 1.0                        # share of events judged; less once you trust it, such as 0.1",

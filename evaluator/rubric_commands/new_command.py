@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from evaluator.deployment import Deployment
 
 T = TypeVar("T")
+
+_EVERY = "*"
+"""Asked for a workflow, this means all of them, where nothing means the one that was seen."""
 
 
 def new(
@@ -57,7 +60,7 @@ def new(
         typer.echo(made.text, nl=False)
     else:
         write(made, path, force=force)
-    _tell(made, path if output != "-" else None, "" if seen else made.example)
+    _tell(made, path if output != "-" else None, settings, has_runs=seen is not None)
 
 
 def _workflows(given: list[str] | None, settings: Settings) -> tuple[str, ...]:
@@ -69,9 +72,10 @@ def _workflows(given: list[str] | None, settings: Settings) -> tuple[str, ...]:
         if has_database(settings):
             known = _from_runs(settings, known_workflows) or []
         seen = f" Seen in runs: {', '.join(map(plain, known[:8]))}." if known else ""
-        typer.echo(f"1/3 Which workflow is it for?{seen} Nothing means all.", err=True)
         default = known[0] if len(known) == 1 else ""
+        typer.echo(f"1/3 Which workflow is it for?{seen} {_EVERY if default else 'Nothing'} means all.", err=True)
         given = [typer.prompt("Workflow", default=default, show_default=bool(default), err=True)]
+        given = [] if given == [_EVERY] else given
     return tuple(dict.fromkeys(name.strip() for name in given if name.strip()))
 
 
@@ -114,23 +118,38 @@ def _from_runs(settings: Settings, look: Callable[[Deployment], T]) -> T | None:
     return None
 
 
-def _tell(made: Draft, path: Path | None, example: str) -> None:
-    import shlex
-
+def _tell(made: Draft, path: Path | None, settings: Settings, *, has_runs: bool) -> None:
     from evaluator.console import err, plain
 
     for warning in made.warnings:
         err.print(f"[yellow]Look again:[/] {plain(warning.told())}", highlight=False, soft_wrap=True)
     if path is None:
         return
+    is_in_force = path.resolve().parent == settings.rubrics_dir.resolve()
+    lines = [f"Wrote {path}: {made.question}"]
+    lines += [*(["It is in force for what arrives from now on."] if is_in_force else []), "Next:"]
+    steps = list(_steps(path, "" if has_runs else made.example, is_in_force=is_in_force))
+    width = max(len(command) for command, _ in steps)
+    lines += [f"  {command:<{width}}  # {why}" for command, why in steps]
+    for line in lines:
+        err.print(plain(line), highlight=False, soft_wrap=True)
+
+
+def _steps(path: Path, example: str, *, is_in_force: bool) -> Iterator[tuple[str, str]]:
+    """What to do with a new rubric, in order; an example is named where there are no runs."""
+    import shlex
+
+    from evaluator.rubric_format.rubric_schema import SCHEMA_FILE
+
     name = shlex.quote(str(path))
+    yield f"adjudge rubrics test {name}", "is the judge right about its examples?"
     shown = f"{name} --example {shlex.quote(example)}" if example else name
-    err.print(
-        f"Wrote {plain(str(path))}: {plain(made.question)}\n"
-        "Next:\n"
-        f"  adjudge rubrics test {plain(name)}\n"
-        f"  adjudge rubrics show {plain(shown)}\n"
-        f"  adjudge rubrics backtest {plain(name)}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    yield f"adjudge rubrics show {shown}", "what is it asked, word for word?"
+    if is_in_force and not (path.parent / SCHEMA_FILE).exists():
+        yield "adjudge rubrics schema", "once: editors complete its keys"
+    if example:
+        yield "adjudge import FILE", "stores runs to try it on"
+    elif is_in_force:
+        yield "adjudge judge --last 100", "judges stored runs under it"
+    else:
+        yield f"adjudge rubrics backtest {name}", "tries it on stored runs"

@@ -186,9 +186,11 @@ def test_a_second_outcome_rubric_is_refused_with_the_ways_out(capsys: Printed) -
 def test_a_second_outcome_rubric_combines_as_the_first_says(capsys: Printed) -> None:
     assert new(role="outcome") == 0
     first = Path("rubrics/support-outcome.yaml")
-    first.write_text(first.read_text() + "combine: best\n")
+    sampled = first.read_text().replace("rate: 1.0", "rate: 0.123456789\n  always: [\"status == 'failed'\"]")
+    first.write_text(sampled + "combine: best\n")
     assert new("--id", "second", role="outcome") == 0
     assert str(made("rubrics/second.yaml").combine) == "best"
+    assert made("rubrics/second.yaml").sample == made(str(first)).sample, "what one takes alone stays pending"
     assert run(["rubrics", "lint"]) == 0
 
 
@@ -212,8 +214,8 @@ def test_the_next_commands_are_told_and_work(capsys: Printed) -> None:
     assert new("--output", "my rubrics/a.yaml") == 0
     told = capsys.readouterr().err
     assert "Wrote my rubrics/a.yaml: Does the answer name the date?" in told
-    assert "  adjudge rubrics test 'my rubrics/a.yaml'\n" in told
-    assert "  adjudge rubrics show 'my rubrics/a.yaml' --example 'empty phrase'\n" in told
+    assert "  adjudge rubrics test 'my rubrics/a.yaml'  " in told
+    assert "  adjudge rubrics show 'my rubrics/a.yaml' --example 'empty phrase'  # " in told
     assert run(["rubrics", "show", "my rubrics/a.yaml", "--example", "empty phrase"]) == 0
 
 
@@ -270,11 +272,17 @@ def in_a_terminal(*answers: str) -> str:
 def test_in_a_terminal_three_questions_are_asked() -> None:
     imported(workflow="Returns")
     shown = in_a_terminal("", "It names the date.", "quality")
-    assert "Seen in runs: Returns." in shown
+    assert "Seen in runs: Returns. * means all." in shown
     assert "Wrote rubrics/returns-quality.yaml" in shown
     rubric = made("rubrics/returns-quality.yaml")
     assert rubric.applies_to.workflow == ("Returns",)
     assert rubric.criteria[0].ask == "Does the answer name the date?"
+
+
+def test_all_workflows_are_named_by_a_star_where_one_was_seen() -> None:
+    imported(workflow="Returns")
+    in_a_terminal("*", "It names the date.", "quality")
+    assert made("rubrics/all-quality.yaml").applies_to.workflow == ()
 
 
 TEXT = st.text(max_size=60)
@@ -324,3 +332,24 @@ def test_without_a_database_that_can_be_used_a_rubric_is_made_all_the_same(
     assert new() == 0
     assert "Stored runs are left out: The database" in capsys.readouterr().err
     assert made().id == "support-quality"
+
+
+def test_a_title_has_no_placeholder(capsys: Printed) -> None:
+    imported(retrieval=["Refunds take 5 days."])
+    assert new(ask="Does {answer} say what {sources} say?") == 0
+    assert made().title == "Does the answer say what the sources say?"
+
+
+def test_what_comes_next_depends_on_whether_there_are_runs_and_where_the_file_is(capsys: Printed) -> None:
+    assert new() == 0
+    told = capsys.readouterr().err
+    assert "It is in force for what arrives from now on." in told
+    assert [each in told for each in ("--example", "rubrics schema", "adjudge import FILE")] == [True] * 3
+    imported()
+    capsys.readouterr()
+    assert new("--id", "second") == 0
+    assert "adjudge judge --last 100 " in capsys.readouterr().err
+    assert new("--id", "third", "--output", "drafts/third.yaml") == 0
+    told = capsys.readouterr().err
+    assert "in force" not in told
+    assert "adjudge rubrics backtest drafts/third.yaml" in told
