@@ -81,11 +81,9 @@ def _only_one(deployment: Deployment, backtest_id: str) -> Iterator[None]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{backtest_id}.lock"
     try:
+        # the file stays: where it is taken away, one who opened it before and one who makes it anew both hold a lock
         with FileLock(path, timeout=0):
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
+            yield
     except Timeout:
         raise Conflict(
             f"This backtest is running already, as {backtest_id}.",

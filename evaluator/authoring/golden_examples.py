@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shlex
 from collections import Counter, defaultdict
@@ -30,6 +31,7 @@ from evaluator.rubric_format.rubric_files import (
     LoadedRubric,
     RubricProblem,
     RubricProblems,
+    is_file,
     read_files,
     read_folder,
     read_loaded,
@@ -185,11 +187,11 @@ def targets(names: Sequence[str], kept: Callable[[str], NamedRubric]) -> Targets
     problems: list[RubricProblem] = []
     for name in names or [str(load_settings().rubrics_dir)]:
         path = Path(name)
-        if path.is_dir() or not names:
+        if os.path.isdir(path) or not names:  # noqa: PTH112 - pathlib raises of an overlong name
             folder = read_folder(path)
             loaded |= {one.path: one for one in folder.loaded}
             problems += folder.problems
-        elif path.suffix.lower() in (".yaml", ".yml") or path.is_file():
+        elif path.suffix.lower() in (".yaml", ".yml") or is_file(path):
             loaded[path] = _read_file(path)
         elif "@" in name:
             one = _as_loaded(kept(name))
@@ -245,7 +247,7 @@ def _as_loaded(named: NamedRubric) -> LoadedRubric:
 
 
 def _read_file(path: Path) -> LoadedRubric:
-    if not path.is_file():
+    if not is_file(path):
         raise NotFound(
             f"There is no file {path}.", hint="Give rubric files, folders, or ids of the rubrics folder."
         )

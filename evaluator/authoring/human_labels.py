@@ -7,19 +7,25 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
+from pathlib import Path
 from typing import Any, Never
 
 import orjson
 
-from evaluator.errors import Malformed
+from evaluator.errors import Malformed, NotFound
 from evaluator.model.verdict import CriterionLabel, VerdictLabel
 from evaluator.rubric_format.rubric_problems import nearest
 
 MOST_BYTES = 64 * 2**20
+MOST_BAD_LINES = 10_000
+"""A file with more is another one than was meant."""
 CRITERIA = "criteria"
 _COLUMN_PREFIX = f"{CRITERIA}."
 _FIELDS = ("run_id", "event_id", "verdict", CRITERIA, "reviewer")
 _LONGEST_SHOWN = 40
+_MOST_COLUMNS = 20
+"""Whose names are compared with those that are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,17 @@ class _BadLine(Exception):
     """A line that is no label; the text says why."""
 
 
+def label_file(path: Path) -> LabelFile:
+    """The labels of the file at a path, as read_labels; raises NotFound where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        told = getattr(error, "strerror", None) or "no reason given"
+        raise NotFound(f"{path} cannot be read: {told}.") from None
+    return read_labels(data)
+
+
 def read_labels(data: bytes) -> LabelFile:
     """The labels of a file of JSON lines or CSV; which of the two shows in its first character.
 
@@ -78,10 +95,19 @@ def read_labels(data: bytes) -> LabelFile:
             label = _label(row())
         except _BadLine as error:
             problems.append((number, str(error)))
+            if len(problems) > MOST_BAD_LINES:
+                raise _no_labels(problems) from None
             continue
         read += 1
         labels[label.item] = label
     return LabelFile(tuple(labels.values()), tuple(problems), read - len(labels))
+
+
+def _no_labels(problems: list[tuple[int, str]]) -> Malformed:
+    number, problem = problems[0]
+    return Malformed(
+        f"More than {MOST_BAD_LINES:,} lines of this file are no labels; the first is line {number}: {problem}."
+    )
 
 
 _Row = Callable[[], Any]
@@ -132,7 +158,7 @@ def _checked_columns(columns: list[str]) -> list[str]:
         return columns
     close = [
         f"{each[:_LONGEST_SHOWN]!r}: {near!r}?"
-        for each in columns
+        for each in columns[:_MOST_COLUMNS]
         if (near := nearest(each, _FIELDS)) and near != each
     ]
     raise Malformed(
@@ -212,5 +238,12 @@ def _word(value: Any, name: str, allowed: list[str]) -> str:
 
 
 def _meant(row: Mapping[str, Any], wanted: tuple[str, ...]) -> str:
-    close = next(((name, near) for name in row if name not in _FIELDS and (near := nearest(name, wanted))), None)
+    close = next(
+        (
+            (name, near)
+            for name in islice(row, _MOST_COLUMNS)
+            if name not in _FIELDS and (near := nearest(name, wanted))
+        ),
+        None,
+    )
     return f"; did {close[0][:_LONGEST_SHOWN]!r} mean {close[1]!r}?" if close else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from evaluator.deployment import Deployment
 from evaluator.errors import NotFound
 from evaluator.model.rubric import Rubric, RubricVersion
-from evaluator.rubric_format.rubric_files import LoadedRubric, read_loaded
+from evaluator.rubric_format.rubric_files import LoadedRubric, is_file, read_loaded
 from evaluator.rubric_format.rubric_problems import nearest
 from evaluator.store.rubric_versions import last_version, load_versions, versions_of
 
@@ -31,8 +31,8 @@ def rubric_named(name: str, deployment: Deployment) -> NamedRubric:
     with the nearest known name where there is none.
     """
     path = Path(name)
-    if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
-        if not path.is_file():
+    if path.suffix.lower() in (".yaml", ".yml") or is_file(path):
+        if not is_file(path):
             raise NotFound(f"There is no file {name}.", hint="Give a rubric file, an id, or id@version.")
         return _from_file(read_loaded(path))
     rubric_id, at, version = name.partition("@")
@@ -73,7 +73,8 @@ def _last_kept(rubric_id: str, deployment: Deployment) -> NamedRubric:
 
 def _history(rubric_id: str, deployment: Deployment) -> list[RubricVersion]:
     with deployment.database.read() as connection:
-        known = versions_of(connection, rubric_id)
+        # no id holds other characters, and what a terminal hands on need not be text that a database takes
+        known = versions_of(connection, rubric_id) if rubric_id.isascii() and rubric_id.isprintable() else []
         others = set() if known else {one.rubric_id for one in versions_of(connection)}
     if known:
         return known

@@ -25,7 +25,7 @@ from evaluator.model.run import Run, RunState
 from evaluator.model.sample import SampleReason
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict
 from evaluator.rubric_format.expressions import evaluate, is_true, names_in
-from evaluator.rubric_format.rubric_files import read_folder, read_loaded
+from evaluator.rubric_format.rubric_files import is_file, read_folder, read_loaded
 from evaluator.rubric_format.rubric_problems import listed, nearest
 from evaluator.sampling import decide, draw
 from evaluator.settings import Settings
@@ -123,7 +123,7 @@ def named_in_files(name: str, settings: Settings) -> NamedRubric | None:
     Raises RubricProblems for a named file with errors.
     """
     path = Path(name)
-    if path.is_file():
+    if is_file(path):
         loaded = read_loaded(path)
     else:
         known = {one.rubric.id: one for one in read_folder(settings.rubrics_dir).loaded}

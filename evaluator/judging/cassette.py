@@ -206,7 +206,13 @@ def _as_reply(call: RecordedCall) -> LlmReply:
 def _place(call: RecordedCall, examples: Sequence[str]) -> tuple[Any, ...]:
     place = examples.index(call.example) if call.example in examples else len(examples)
     # a re-ask repeats the user message with a line added, so it is the longer one
-    return (place, call.judge, call.seed or 0, sum(len(each["content"]) for each in call.messages), call.key)
+    return (
+        place,
+        call.judge,
+        call.seed or 0,
+        sum(len(each.get("content", "")) for each in call.messages),
+        call.key,
+    )
 
 
 def _whole(text: str) -> str:

@@ -122,17 +122,12 @@ def _utc(at: datetime | None) -> datetime | None:
 def _labels(file: str | None) -> LabelFile:
     from pathlib import Path
 
-    from evaluator.authoring.human_labels import LabelFile, read_labels
-    from evaluator.errors import NotFound
+    from evaluator.authoring.human_labels import LabelFile, label_file
     from evaluator.rubric_commands.backtest_view import print_bad_labels
 
     if file is None:
         return LabelFile()
-    try:
-        data = Path(file).read_bytes()
-    except OSError as error:
-        raise NotFound(f"{file} cannot be read: {error.strerror}.") from None
-    given = read_labels(data)
+    given = label_file(Path(file))
     print_bad_labels(given, file)
     return given
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -26,6 +27,7 @@ __all__ = [
     "RubricProblems",
     "decoded",
     "files_of",
+    "is_file",
     "judged_hash",
     "meaning_of",
     "read_files",
@@ -216,6 +218,11 @@ def read_files(files: Iterable[tuple[Path, Callable[[], str]]]) -> RubricFolder:
         if not clashes:
             loaded.append(one)
     return RubricFolder(tuple(loaded), tuple(problems))
+
+
+def is_file(name: str | Path) -> bool:
+    """Whether a file has this name; no file has one that is overlong or holds a null character."""
+    return os.path.isfile(name)  # noqa: PTH113 - of such names pathlib raises
 
 
 def text_of(path: Path) -> str:

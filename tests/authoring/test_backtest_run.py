@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from evaluator.authoring.backtest_choice import LOOKED_AT_MOST, Choice, Versions
 from evaluator.authoring.backtest_judging import Moved
 from evaluator.authoring.backtest_plan import Plan, plan_of
 from evaluator.authoring.backtest_report import BacktestReport
-from evaluator.authoring.backtest_run import run_backtest
+from evaluator.authoring.backtest_run import _only_one, run_backtest
 from evaluator.authoring.call_limits import Pace
 from evaluator.authoring.human_labels import HumanLabel, LabelFile
 from evaluator.deployment import Deployment
@@ -547,3 +548,13 @@ def test_progress_counts_to_the_end(links: Deployment) -> None:
     watch = Watched()
     backtest(links).run(watch)
     assert [(seen.done, seen.planned) for seen in watch.moves] == [(number, 6) for number in range(1, 7)]
+
+
+def test_who_opened_the_lock_before_it_was_given_back_holds_the_same_one(deployment: Deployment) -> None:
+    with _only_one(deployment, "b1"):
+        (path,) = (deployment.settings.data_dir / "backtests").iterdir()
+        early = path.open()
+    with early:
+        flock(early, LOCK_EX | LOCK_NB)
+        with pytest.raises(Conflict, match="running already"), _only_one(deployment, "b1"):
+            pass

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.authoring.human_labels import HumanLabel, read_labels
-from evaluator.errors import Malformed
+from evaluator.authoring.human_labels import MOST_BAD_LINES, MOST_BYTES, HumanLabel, label_file, read_labels
+from evaluator.errors import Malformed, NotFound
 from evaluator.model.verdict import CriterionLabel, VerdictLabel
 
 
@@ -110,3 +111,22 @@ def test_any_bytes_are_read_or_refused_in_words(data: bytes) -> None:
         with suppress(Malformed):
             read = read_labels(given_data)
             assert all(number >= 1 for number, _ in read.problems)
+
+
+def test_a_file_of_something_else_is_read_no_further() -> None:
+    with pytest.raises(Malformed, match="More than 10,000 lines of this file are no labels; the first is line 2"):
+        read_labels(b'{"run_id": "r", "verdict": "pass"}\n' + b"{}\n" * 10 * MOST_BAD_LINES)
+
+
+def test_of_very_many_columns_only_the_first_are_compared() -> None:
+    with pytest.raises(Malformed) as error:
+        read_labels(b"runid," * 100_000 + b"x\n")
+    assert len(str(error.value)) < 1000
+
+
+def test_an_endless_file_is_refused_and_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(Malformed, match=f"may have {MOST_BYTES // 2**20} MB"):
+        label_file(Path("/dev/zero"))
+    for path in (tmp_path, tmp_path / "none.csv", tmp_path / ("x" * 5000)):
+        with pytest.raises(NotFound, match="cannot be read"):
+            label_file(path)

@@ -173,3 +173,12 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     cassette.path = tmp_path / "file" / "r.jsonl"
     with pytest.raises(Misconfigured, match="cannot be written"):
         cassette.save([], answered=())
+
+
+def test_a_cassette_whose_messages_say_nothing_can_be_recorded_over(path: Path) -> None:
+    recorded(path, ("a", CALL))
+    (line,) = lines(path)
+    line |= {"messages": [{"role": "user"}], "key": "another"}
+    path.write_text(json.dumps(line) + "\n")
+    cassette = Cassette.read(path)
+    assert cassette.save(["a"], answered=()) == 1
