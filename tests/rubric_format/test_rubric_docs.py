@@ -260,3 +260,33 @@ def test_the_check_of_the_page_works_as_an_installed_package(tmp_path: Path) -> 
     assert (good.verdict, bad.verdict) == ("pass", "fail")
     assert bad.reasoning == "0 of 1 order numbers have 6 digits."
     assert fault == "the number of digits, such as 6"
+
+
+WALK = section("## From a blank file to a trusted rubric")
+
+
+def test_lint_says_of_the_walks_mistake_what_the_page_shows(tmp_path: Path) -> None:
+    (fragment,) = blocks("yaml", WALK)
+    head = "id: support-outcome\ntitle: T\n"
+    with pytest.raises(RubricProblems) as raised:
+        read_rubric(head + fragment)
+    (problem,) = raised.value.problems
+    assert (problem.field, problem.found, problem.suggestion) == ("criteria[1].check", "'regx'", "regex")
+    assert (
+        f"{problem.field}: {problem.message}; found {problem.found}; allowed: contains_url, … regex, …;\n" in WALK
+    )
+    assert read_rubric(head + fragment.replace("regx", "regex")).id == "support-outcome"
+
+
+def test_the_walks_pattern_tells_its_answers_apart() -> None:
+    (fragment,) = blocks("yaml", WALK)
+    rubric = read_rubric("id: a\ntitle: T\n" + fragment.replace("regx", "regex"))
+    said = {
+        answer: asyncio.run(run_checks(rubric.criteria[1:], {"answer": answer}))[0].verdict
+        for answer in (
+            "Your refund of 20 EUR is on its way.",
+            "It reaches your card within 5 working days.",
+            "By Friday.",
+        )
+    }
+    assert [str(each) for each in said.values()] == ["fail", "pass", "pass"]
