@@ -183,6 +183,8 @@ def _json_schema(value: Any, criterion: Criterion, _content: Mapping[str, Any]) 
         raise _CannotCheck("The rubric's value is not a valid JSON schema.") from None
     except (Unresolvable, RecursionError):
         raise _CannotCheck("The schema refers to something that is not within it.") from None
+    except (ArithmeticError, ValueError):
+        raise _CannotCheck("A number in it is too large to be held against the schema.") from None
     if problem is None:
         return True, "It fits the schema."
     return False, f"It breaks the schema's rule {problem.validator!r}."
@@ -300,8 +302,31 @@ def _schema_pattern_properties(validator: Any, patterns: dict[str, Any], found: 
                 yield from validator.descend(value, schema, path=key, schema_path=pattern)
 
 
+def _schema_unique_items(_validator: Any, unique: Any, found: Any, _schema: Any) -> Any:
+    # jsonschema compares each with each other, which takes content of 3,000 objects 8 s
+    if unique and isinstance(found, list) and len(set(map(_comparable, found))) < len(found):
+        yield jsonschema.ValidationError("has equal items")
+
+
+def _comparable(value: Any) -> Any:
+    """Equal for JSON values that are equal, of which true is no 1 and 1.0 is one."""
+    match value:
+        case bool():
+            return ("is", value)
+        case list():
+            return ("list", *map(_comparable, value))
+        case dict():
+            return ("object", frozenset((name, _comparable(each)) for name, each in value.items()))
+        case _:
+            return value
+
+
 _Validator: Any = extend(  # type: ignore[no-untyped-call]  # jsonschema's stubs leave it untyped
     jsonschema.Draft202012Validator,
-    {"pattern": _schema_pattern, "patternProperties": _schema_pattern_properties},
+    {
+        "pattern": _schema_pattern,
+        "patternProperties": _schema_pattern_properties,
+        "uniqueItems": _schema_unique_items,
+    },
 )
 """JSON Schema 2020-12 whose patterns cannot run forever and whose references are never fetched."""

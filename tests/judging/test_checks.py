@@ -119,3 +119,35 @@ def test_what_a_check_says_never_repeats_content() -> None:
     criterion = Criterion(id="c", check=CheckName.CONTAINS_URL)
     verdict = run_check(criterion, {"answer": "s3cret https://s3cret.example"})
     assert "s3cret" not in verdict.model_dump_json()
+
+
+UNIQUE = {"uniqueItems": True}
+
+
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        ([{"a": 1, "b": [2]}, {"b": [2.0], "a": 1}], FAIL),
+        ([1, True, "1", [1], [True], {"1": 1}, None], PASS),
+        ([0, False, "", [], {}], PASS),
+        ([{}, []], PASS),
+        ([["object", []], {}], PASS),
+        (["is", ["is", True], True], PASS),
+        ("no list", PASS),
+    ],
+)
+def test_items_are_told_apart_as_json_does(answer: Any, label: CriterionLabel) -> None:
+    assert checked(CheckName.JSON_SCHEMA, {"of": answer}, {"properties": {"of": UNIQUE}}) is label
+
+
+def test_a_long_list_is_told_apart_in_a_moment() -> None:
+    began = perf_counter()
+    assert (
+        checked(CheckName.JSON_SCHEMA, [{"a": number, "b": [number]} for number in range(20_000)], UNIQUE) is PASS
+    )
+    assert perf_counter() - began < 3
+
+
+def test_a_number_beyond_floats_is_held_against_nothing() -> None:
+    assert checked(CheckName.JSON_SCHEMA, 10**400, {"multipleOf": 0.1}) is UNKNOWN
+    assert checked(CheckName.JSON_SCHEMA, "1e999", {"multipleOf": 2}) in (FAIL, UNKNOWN)
