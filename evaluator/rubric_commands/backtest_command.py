@@ -57,7 +57,8 @@ def backtest(
             raise NotFound(
                 "No stored run fits: ready, with content, and one that the rubric applies to"
                 + (", of an event that people have judged." if labelled_only else "."),
-                hint="`adjudge status` shows what is stored; `adjudge rubrics lint` warns where `where` matches nothing.",
+                hint="`adjudge status` shows what is stored, `adjudge import FILE` stores runs, and `adjudge rubrics lint` "
+                "warns where `where` matches nothing.",
             )
         plan = plan_of(deployment, rubrics, choice)
         view.print_estimate(

@@ -63,7 +63,8 @@ def run_golden(
             tried = [one for one in loaded if one.rubric.examples]
             results = run_examples(tried, plan, view, lambda path, calls: recorded.append((path, calls)))
     except KeyboardInterrupt:
-        _tell_interrupted(recorded)
+        if record is not None:
+            _tell_interrupted(recorded)
         raise typer.Exit(130) from None
     if form == "text" and results:
         print_results(results)
