@@ -138,6 +138,9 @@ def promote(plan: Promotion, deployment: Deployment, *, actor: str, now: datetim
             "before": plan.difference.before.version if plan.difference else None,
             "after": plan.candidate.version,
             "file": plan.target.name,
+            "from": plan.place,
+            "backtest": plan.backtest.backtest_id if plan.backtest else None,
+            "moved": moved.name if moved else None,
         }
         audit(connection, actor=actor, act=PROMOTED, subject=plan.candidate.id, detail=detail)
         _replace(plan, moved)

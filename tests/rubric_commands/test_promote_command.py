@@ -78,7 +78,14 @@ def test_a_candidate_is_put_in_force_byte_for_byte(deployment: Deployment, folde
         kept = {one.version: one for one in versions_of(connection, "support")}
     after = version_of_file(new)
     assert (act.act, act.subject, "command line" in act.actor) == ("promote_rubric", "support", True)
-    assert act.detail == {"before": before, "after": after, "file": "support.yaml"}
+    assert act.detail == {
+        "before": before,
+        "after": after,
+        "file": "support.yaml",
+        "from": str(new),
+        "backtest": None,
+        "moved": None,
+    }
     assert kept[after].source == new.read_bytes().decode()
     assert kept[before].in_force_since < kept[after].in_force_since
 
