@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evaluator.errors import AdjudgeError, Misconfigured
+from evaluator.errors import AdjudgeError, BadInput, Misconfigured
 from evaluator.model.api_key import Scope
 from evaluator.model.judgement import NotEvaluable
 from evaluator.rubric_commands.rubric_group import rubrics_app
@@ -49,12 +49,24 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:
         from evaluator.store.database import unusable
 
-        away = unusable(error)
-        if away is None:
+        expected = _not_text(error, sys.argv[1:] if arguments is None else arguments) or unusable(error)
+        if expected is None:
             raise
-        _tell(away)
+        _tell(expected)
         return 1
     return 0
+
+
+def _not_text(error: Exception, arguments: list[str]) -> AdjudgeError | None:
+    """What to tell where bytes of the command line went on to a database, which takes text only."""
+    given = next((each for each in arguments if _readable(each) != each), None)
+    if given is None or not isinstance(error, UnicodeEncodeError):
+        return None
+    return BadInput(f"{_readable(given)} is not text in UTF-8.", hint="Check the terminal's encoding.")
+
+
+def _readable(argument: str) -> str:
+    return argument.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def _tell(error: AdjudgeError) -> None:

@@ -191,6 +191,24 @@ def test_a_database_out_of_reach_is_no_traceback(monkeypatch: pytest.MonkeyPatch
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize(
+    "command", [["rubrics", "versions"], ["rubrics", "diff", "a"], ["rubrics", "show", "--run"]]
+)
+def test_bytes_that_are_no_text_are_no_traceback(
+    deployment: Deployment, command: list[str], capsys: Printed
+) -> None:
+    assert run([*command, "a\udcff"]) != 0
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert told.isascii() or "a\ufffd" in told
+
+
+def test_an_overlong_name_is_no_traceback(capsys: Printed) -> None:
+    for command in (["schema", "--check", "--output"], ["lint"], ["test"], ["schema", "--docs"]):
+        assert run(["rubrics", *command, "a" * 5000]) == 1
+        assert "Traceback" not in capsys.readouterr().err
+
+
 HOSTILE = "\x1b[31m\x9b2J[red]a[/red][/]\u202e\r\nb\\"
 INERT = r"\x1b[31m\x9b2J[red]a[/red][/]\u202e\r\nb" + "\\"
 

@@ -38,7 +38,9 @@ def schema(
 
 
 def _keep(path: Path, text: str, *, check: bool) -> None:
-    if check and not (path.exists() and _text_of(path) == text):
+    from evaluator.rubric_format.rubric_files import is_file
+
+    if check and not (is_file(path) and _text_of(path) == text):
         typer.echo(f"{path} is not what `adjudge rubrics schema` writes; run it without --check.", err=True)
         raise typer.Exit(1)
     if not check:
