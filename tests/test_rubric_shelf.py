@@ -29,12 +29,18 @@ def ids(shelf: RubricShelf) -> list[str]:
 def test_what_is_no_file_is_passed_over(folder: Path) -> None:
     os.mkfifo(folder / "pipe.yaml")
     (folder / "folder.yaml").mkdir()
-    (folder / "loop.yaml").symlink_to("loop.yaml")
-    (folder / "nowhere.yaml").symlink_to("gone.yaml")
     (folder / "endless.yaml").symlink_to("/dev/zero")
     shelf = RubricShelf(folder)
     assert ids(shelf) == ["good"]
     assert shelf.problems == ()
+
+
+def test_a_link_to_what_is_not_there_is_a_problem_and_no_more(folder: Path) -> None:
+    (folder / "loop.yaml").symlink_to("loop.yaml")
+    (folder / "nowhere.yaml").symlink_to("gone.yaml")
+    shelf = RubricShelf(folder)
+    assert ids(shelf) == ["good"]
+    assert [Path(problem.file).name for problem in shelf.problems] == ["loop.yaml", "nowhere.yaml"]
 
 
 def test_a_file_that_comes_and_goes_stops_nobody(folder: Path) -> None:
