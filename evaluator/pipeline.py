@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from evaluator import dispatch
 from evaluator.capture.assembly import AssembledRun, assemble
@@ -32,6 +33,7 @@ from evaluator.store.database import Connection, is_away
 from evaluator.store.judgements import Settlement
 from evaluator.store.rubric_versions import last_version, load_versions
 from evaluator.store.spans import Arrived
+from evaluator.wording import dollars
 
 TRACES_AT_ONCE = 40
 WORKER_SILENCE = timedelta(seconds=15)
@@ -307,7 +309,8 @@ def _lease_share(
         estimate = queue.cost_estimate(connection, rubric_id)
         leased = queue.leased_of_rubric(connection, rubric_id)
         if not leased and dispatch.is_exhausted(budget=budget.usd_per_day, spent=spent, estimate=estimate):
-            return [], queue.hold_back(connection, rubric_id, now, limit=HELD_BACK_AT_ONCE)
+            why = _why_held_back(connection, rubric_id, budget.usd_per_day, estimate)
+            return [], queue.hold_back(connection, rubric_id, now, detail=why, limit=HELD_BACK_AT_ONCE)
         share = dispatch.affordable(
             budget=budget.usd_per_day, spent=spent, leased=leased, estimate=estimate, wanted=share
         )
@@ -324,6 +327,18 @@ def _lease_share(
         at_random=budget is not None,
     )
     return leased_now, []
+
+
+def _why_held_back(connection: Connection, rubric_id: str, budget: Decimal, estimate: Decimal | None) -> str:
+    """What is told of work that the day's budget cannot pay; a budget that no day can be enough is a failure to show."""
+    if estimate is None or estimate <= budget:
+        return "The rubric's budget for the day is spent; taken up at random the next UTC day."
+    why = (
+        f"One judgement costs about {dollars(estimate)}, more than the {dollars(budget)} a day of the rubric's budget: "
+        "raise budget.usd_per_day, or take a cheaper judge."
+    )
+    operations.record_failure(connection, stage="judge", kind="budget_too_small", subject=rubric_id, detail=why)
+    return why
 
 
 # judge → verdict → rollup → resolve: one transaction

@@ -458,6 +458,31 @@ def test_a_budget_holds_back_and_the_next_day_takes_up(
     other.close()
 
 
+def test_a_budget_that_no_day_is_enough_for_is_shown_as_a_failure(
+    deployment: Deployment, model: StubModel, tmp_path: Path
+) -> None:
+    prices = {"judge_input_usd_per_mtok": 1000.0, "judge_output_usd_per_mtok": 0.0}  # 0.40 dollars a call
+    other = asking(
+        deployment, tmp_path, judge_api_base=model.api_base, more="budget: {{usd_per_day: 0.1}}\n", **prices
+    )
+    for number in range(2):
+        report(other, event_id=f"ticket-{number}", run_id=f"run-{number}", input=f"item-{number}")
+    judge_all(other)
+    judge_all(other, utc_now() + timedelta(days=1))
+    assert model.stats()["calls"] == 1  # what one costs is known only once one was judged
+    with other.database.read() as connection:
+        told = [(one.kind, one.subject, one.detail) for one in operations.last_failures(connection)]
+    assert told == [
+        (
+            "budget_too_small",
+            "links",
+            "One judgement costs about $0.4000, more than the $0.1000 a day of the rubric's budget: "
+            "raise budget.usd_per_day, or take a cheaper judge.",
+        )
+    ]
+    other.close()
+
+
 def test_a_budget_stands_while_its_rubric_file_is_away(
     deployment: Deployment, model: StubModel, tmp_path: Path
 ) -> None:

@@ -364,7 +364,7 @@ def _add_spend(connection: Connection, settlements: Sequence[Settlement], now: d
     )
 
 
-def hold_back(connection: Connection, rubric_id: str, now: datetime, *, limit: int) -> list[str]:
+def hold_back(connection: Connection, rubric_id: str, now: datetime, *, detail: str, limit: int) -> list[str]:
     """Mark up to `limit` that are due under a rubric as held back by its budget; the events concerned."""
     due = (
         select(_judgement.c.judgement_id)
@@ -382,7 +382,7 @@ def hold_back(connection: Connection, rubric_id: str, now: datetime, *, limit: i
         .values(
             state=JudgementState.NOT_EVALUABLE,
             reason=NotEvaluable.BUDGET,
-            detail="The rubric's budget for the day is spent; taken up at random the next UTC day.",
+            detail=detail,
             settled_at=now,
         )
         .returning(_judgement.c.event_id)
