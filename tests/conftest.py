@@ -25,6 +25,17 @@ from evaluator.store.schema import upgrade
 os.environ["COLUMNS"] = "200"  # no terminal's width decides what a test reads; consoles read it when they are made
 
 
+_ON_SQLITE_FIRST = {"api", "authoring", "review_ui", "rubric_commands"}
+"""Folders of tests whose fast part runs on SQLite alone: what they show of PostgreSQL the store's own tests show first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the fast part fast."""
+    for item in items:
+        if item.path.parent.name in _ON_SQLITE_FIRST and "postgres" in item.name:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of shared test data: ADJUDGE_SHARED, else `shared` beside the checkout.

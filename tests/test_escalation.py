@@ -23,6 +23,8 @@ from tests.panel_stub import Answer, Panel, panel_of
 from tests.test_batches import run_batches, spent
 from tests.test_pipeline import LINK, NO_LINK, count, judge_all, outcome, report, rollup, states
 
+pytestmark = pytest.mark.slow
+
 RUBRIC = """\
 id: links
 title: Did the answer help?

@@ -24,6 +24,8 @@ from tests.panel_stub import panel_of
 from tests.test_batches import run_batches
 from tests.test_pipeline import count, judge_all, report
 
+pytestmark = pytest.mark.slow
+
 RUBRICS = {
     "solved": """\
 id: solved

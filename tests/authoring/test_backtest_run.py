@@ -38,6 +38,8 @@ from tests.test_batches import model_that
 from tests.test_pipeline import count, judge_all, report
 from tests.world import CHECKED_RUBRIC, RUBRIC
 
+pytestmark = pytest.mark.slow
+
 LINK, NO_LINK = "See https://shop.example/track/9", "We value your feedback."
 
 

@@ -16,6 +16,8 @@ import yaml
 
 from evaluator.cli import run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 (HOOK,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
 ACTION_FOLDER = ROOT / ".github" / "actions" / "rubrics"

@@ -20,6 +20,8 @@ import pytest
 from evaluator.errors import BadInput, Misconfigured
 from evaluator.judging.weights import QWEN, SMOLLM2, Model, Part, find_weights, pull, pull_with_progress
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = random.Random(7).randbytes(3000)
 
 

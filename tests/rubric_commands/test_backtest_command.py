@@ -25,6 +25,8 @@ from tests.authoring.test_backtest_run import LINK, NO_LINK, STRICTER, backtest,
 from tests.test_pipeline import judge_all, report
 from tests.world import CHECKED_RUBRIC, RUBRIC
 
+pytestmark = pytest.mark.slow
+
 Printed = pytest.CaptureFixture[str]
 
 

@@ -14,6 +14,8 @@ from evaluator.rubric_format.rubric_files import read_files
 from evaluator.rubric_format.rubric_problems import MOST_TOLD, RubricProblem
 from evaluator.rubric_format.rubric_warnings import rubric_warnings
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_SECONDS = 8.0
 """Each of these took longer than this, most of them minutes, where reading was not bounded."""
 HEAD = "id: a\ntitle: t\nrole: quality\n"
