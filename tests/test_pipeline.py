@@ -437,13 +437,22 @@ def test_equal_content_is_asked_once(deployment: Deployment, model: StubModel, t
     other.close()
 
 
+def priced(deployment: Deployment, tmp_path: Path, model: StubModel, *, usd_per_day: float) -> Deployment:
+    """A deployment whose judge costs 0.40 dollars a call, under a rubric with this budget."""
+    return asking(
+        deployment,
+        tmp_path,
+        judge_api_base=model.api_base,
+        more=f"budget: {{{{usd_per_day: {usd_per_day}}}}}\n",
+        judge_input_usd_per_mtok=1000.0,
+        judge_output_usd_per_mtok=0.0,
+    )
+
+
 def test_a_budget_holds_back_and_the_next_day_takes_up(
     deployment: Deployment, model: StubModel, tmp_path: Path
 ) -> None:
-    prices = {"judge_input_usd_per_mtok": 1000.0, "judge_output_usd_per_mtok": 0.0}  # 0.40 dollars a call
-    other = asking(
-        deployment, tmp_path, judge_api_base=model.api_base, more="budget: {{usd_per_day: 1}}\n", **prices
-    )
+    other = priced(deployment, tmp_path, model, usd_per_day=1)
     for number in range(6):
         report(other, event_id=f"ticket-{number}", run_id=f"run-{number}", input=f"item-{number}")
     judge_all(other)
@@ -461,10 +470,7 @@ def test_a_budget_holds_back_and_the_next_day_takes_up(
 def test_a_budget_that_no_day_is_enough_for_is_shown_as_a_failure(
     deployment: Deployment, model: StubModel, tmp_path: Path
 ) -> None:
-    prices = {"judge_input_usd_per_mtok": 1000.0, "judge_output_usd_per_mtok": 0.0}  # 0.40 dollars a call
-    other = asking(
-        deployment, tmp_path, judge_api_base=model.api_base, more="budget: {{usd_per_day: 0.1}}\n", **prices
-    )
+    other = priced(deployment, tmp_path, model, usd_per_day=0.1)
     for number in range(2):
         report(other, event_id=f"ticket-{number}", run_id=f"run-{number}", input=f"item-{number}")
     judge_all(other)
@@ -486,10 +492,7 @@ def test_a_budget_that_no_day_is_enough_for_is_shown_as_a_failure(
 def test_a_budget_stands_while_its_rubric_file_is_away(
     deployment: Deployment, model: StubModel, tmp_path: Path
 ) -> None:
-    prices = {"judge_input_usd_per_mtok": 1000.0, "judge_output_usd_per_mtok": 0.0}  # 0.40 dollars a call
-    other = asking(
-        deployment, tmp_path, judge_api_base=model.api_base, more="budget: {{usd_per_day: 1}}\n", **prices
-    )
+    other = priced(deployment, tmp_path, model, usd_per_day=1)
     for number in range(6):
         report(other, event_id=f"ticket-{number}", run_id=f"run-{number}", input=f"item-{number}")
     (other.settings.rubrics_dir / "links.yaml").unlink()

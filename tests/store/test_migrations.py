@@ -101,3 +101,14 @@ def test_judgements_and_rollups_of_the_first_schema_are_kept(empty: Database) ->
     with empty.read() as connection:
         kept = connection.execute(sa.text("SELECT judgement_id, escalated FROM judgement")).one()
     assert (kept.judgement_id, bool(kept.escalated)) == ("j", False)
+
+
+def test_rubrics_kept_as_jsonb_keep_the_order_of_their_keys_from_then_on(empty: Database) -> None:
+    migrate_to(empty, "0001")
+    if not empty.is_sqlite:
+        with empty.write() as connection:
+            connection.execute(sa.text("ALTER TABLE rubric_version ALTER COLUMN body TYPE JSONB USING body::jsonb"))
+    upgrade(empty)
+    with empty.read() as connection:
+        [body] = [one for one in sa.inspect(connection).get_columns("rubric_version") if one["name"] == "body"]
+    assert str(body["type"]) == "JSON"

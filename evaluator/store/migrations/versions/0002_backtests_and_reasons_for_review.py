@@ -79,6 +79,10 @@ def upgrade() -> None:
     with op.batch_alter_table("rubric_version", schema=None) as batch_op:
         batch_op.add_column(sa.Column("in_force_since", sa.BigInteger(), nullable=True))
 
+    if op.get_bind().dialect.name == "postgresql":
+        # the first databases kept it as JSONB, which reorders keys, and with them the prompt
+        op.execute("ALTER TABLE rubric_version ALTER COLUMN body TYPE JSON USING body::json")
+
     version = sa.table(
         "rubric_version",
         sa.column("version", sa.String),
