@@ -8,8 +8,11 @@ AdjudgeError
 │   └── RubricInvalid
 ├── NotFound
 ├── Conflict
+│   └── ClaimLost
 ├── Refused             who asks may not
 │   ├── NoKey
+│   ├── NotSignedIn
+│   ├── WrongRole
 │   └── WrongScope
 ├── Overloaded          trying again later helps
 └── Misconfigured       a setting or the machine has to change
@@ -57,12 +60,24 @@ class Conflict(AdjudgeError):
     """This was reported already, with other content."""
 
 
+class ClaimLost(Conflict):
+    """Somebody else holds this item, or has reviewed it meanwhile; what you wrote is not lost."""
+
+
 class Refused(AdjudgeError):
     """This is not allowed."""
 
 
 class NoKey(Refused):
     """No API key that is known and active came with the request."""
+
+
+class NotSignedIn(Refused):
+    """Nobody is signed in here."""
+
+
+class WrongRole(Refused):
+    """Your role does not allow this."""
 
 
 class WrongScope(Refused):

@@ -20,6 +20,8 @@ class Scope(StrEnum):
     """Pull the feed and event stories."""
     REPORT = "report"
     """Report signals of a system of record."""
+    REVIEW = "review"
+    """Review as the person the key belongs to, as far as their role allows."""
     ADMIN = "admin"
     """Everything, keys included."""
 
@@ -33,6 +35,8 @@ class ApiKey(SQLModel):
     hint: str
     """The key's first characters, to tell keys apart."""
     scopes: list[str] = Field(sa_type=Json)
+    person_id: str | None = Field(default=None, index=True)
+    """Whose it is: what is done with it counts as theirs. None: a program's."""
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcTime)
 

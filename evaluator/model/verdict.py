@@ -54,7 +54,7 @@ class CriterionVerdict(BaseModel):
     note: str | None = None
     """Why the answer was changed after the judge gave it, such as unsupported evidence."""
     decided_by: str = "judge"
-    """judge, check (code) or precheck."""
+    """judge, check (code), precheck or person."""
 
 
 class VerdictSource(StrEnum):
@@ -81,7 +81,7 @@ class Verdict(SQLModel):
     flags: list[str] = Field(default_factory=list, sa_type=Json)
     """injection_suspected, content_cut, evidence_not_found, precheck_…, cached, unpriced."""
     judge: str = ""
-    """Model name as configured, or the person."""
+    """Model name as configured, or the person's name."""
     fingerprint: str = ""
     content_hash: str = ""
     """Of what the judge was shown, so that equal content is not judged twice."""
@@ -92,4 +92,7 @@ class Verdict(SQLModel):
     output_tokens: int | None = None
     calls: int = 0
     latency_ms: float | None = None
+    stands: bool = True
+    """A person's is the one that counts for its event under the rubric: not retracted, revised, outvoted or open to
+    dispute. At most one of each event and rubric does."""
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcTime)

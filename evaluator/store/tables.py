@@ -7,10 +7,13 @@ from sqlmodel import BigInteger, Field, LargeBinary, SQLModel
 
 from evaluator.model.api_key import ApiKey, AuditEntry
 from evaluator.model.backtest import Backtest, BacktestVerdict
+from evaluator.model.delivery import Delivery
 from evaluator.model.event import Event
 from evaluator.model.judgement import Judgement
 from evaluator.model.operation import Failure, JudgePause, Spend, WorkerBeat
 from evaluator.model.outcome import Outcome, Signal
+from evaluator.model.person import Person, PersonSession, Ticket
+from evaluator.model.review import Review, ReviewAct, ReviewBatch, ReviewItem, ReviewSlot
 from evaluator.model.rollup import Rollup
 from evaluator.model.rubric import RubricVersion
 from evaluator.model.run import Run
@@ -97,6 +100,15 @@ class VerdictRow(Verdict, table=True):
         Index("ix_verdict_cache", "content_hash", "fingerprint", "repeat"),
         # counts per rubric version are read from it alone, whatever verdicts hold besides
         Index("ix_verdict_version", "rubric_version", "created_at", "source", "verdict", "cost_usd"),
+        # one authoritative verdict of people
+        Index(
+            "ix_verdict_standing",
+            "event_id",
+            "rubric_id",
+            unique=True,
+            sqlite_where=text("source = 'human' AND stands"),
+            postgresql_where=text("source = 'human' AND stands"),
+        ),
     )
 
 
@@ -142,3 +154,70 @@ class ApiKeyRow(ApiKey, table=True):
 
 class AuditEntryRow(AuditEntry, table=True):
     __tablename__ = "audit_entry"
+
+
+class PersonRow(Person, table=True):
+    __tablename__ = "person"
+
+
+class PersonSessionRow(PersonSession, table=True):
+    __tablename__ = "person_session"
+
+
+class TicketRow(Ticket, table=True):
+    __tablename__ = "ticket"
+
+
+class ReviewItemRow(ReviewItem, table=True):
+    __tablename__ = "review_item"
+    __table_args__ = (Index("ix_review_item_queue", "state", "rank_at"),)
+
+
+class ReviewSlotRow(ReviewSlot, table=True):
+    __tablename__ = "review_slot"
+    __table_args__ = (
+        Index(
+            "ix_review_slot_queue",
+            "stream",
+            "rank_at",
+            sqlite_where=text("state = 'open' AND kind = 'review'"),
+            postgresql_where=text("state = 'open' AND kind = 'review'"),
+        ),
+        # nobody holds or fills two slots of one kind at once
+        Index(
+            "ix_review_slot_one_each",
+            "item_id",
+            "round",
+            "kind",
+            "claimed_by",
+            unique=True,
+            sqlite_where=text("claimed_by IS NOT NULL AND state <> 'cancelled'"),
+            postgresql_where=text("claimed_by IS NOT NULL AND state <> 'cancelled'"),
+        ),
+    )
+
+
+class ReviewRow(Review, table=True):
+    __tablename__ = "review"
+    __table_args__ = (Index("ix_review_form", "person_id", "form_key", unique=True),)
+
+
+class ReviewActRow(ReviewAct, table=True):
+    __tablename__ = "review_act"
+    __table_args__ = (Index("ix_review_act_person", "person_id", "act"),)
+
+
+class ReviewBatchRow(ReviewBatch, table=True):
+    __tablename__ = "review_batch"
+
+
+class DeliveryRow(Delivery, table=True):
+    __tablename__ = "delivery"
+    __table_args__ = (
+        Index(
+            "ix_delivery_due",
+            "due_at",
+            sqlite_where=text("state = 'due'"),
+            postgresql_where=text("state = 'due'"),
+        ),
+    )
