@@ -114,6 +114,29 @@ class Settings(BaseSettings):
     )
     redact_extra: str = Field(default="", description="A further regular expression to redact.")
 
+    review_sla_hours: Annotated[float, Field(gt=0)] = Field(
+        default=24, description="A review item that waits longer than this is overdue."
+    )
+    review_webhook_url: str = Field(
+        default="", description="Where to tell that reviews are overdue: an https address; empty: nowhere."
+    )
+    review_webhook_secret: SecretStr = Field(
+        default=SecretStr(""), description="What webhooks are signed with: whsec_ and base64 of 24 to 64 bytes."
+    )
+    webhook_allow_private: bool = Field(
+        default=False, description="Whether webhooks may go to private and local addresses, and over plain http."
+    )
+    smtp_url: str = Field(
+        default="", description="Mail server: smtp://user:password@host:587 or smtps://…; empty: no e-mail."
+    )
+    mail_from: str = Field(default="", description="Sender of e-mails.")
+    digest_to: str = Field(
+        default="", description="Who gets the daily e-mail on what waits for review; several with commas."
+    )
+    digest_hour_utc: Annotated[int, Field(ge=0, le=23)] = Field(
+        default=6, description="Hour from which the daily e-mail goes out."
+    )
+
     @property
     def default_judge(self) -> str:
         """The model behind `default`, empty for the local one; raises Misconfigured for a server without a model."""
