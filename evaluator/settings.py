@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError
@@ -55,6 +55,28 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         default=8700, description="Port to listen on; 0 picks a free one."
+    )
+
+    public_url: str = Field(
+        default="",
+        description="Address people reach this server by, such as https://adjudge.example; empty: this machine only.",
+    )
+    session_days: Annotated[float, Field(gt=0)] = Field(
+        default=14, description="Days a browser stays signed in after it was last seen."
+    )
+    oidc_issuer: str = Field(
+        default="", description="OpenID provider people sign in with, its issuer URL; empty: passwords only."
+    )
+    oidc_client_id: str = Field(default="", description="Client id this server has at the OpenID provider.")
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="Client secret, where the OpenID provider gave one."
+    )
+    oidc_default_role: Literal["viewer", "reviewer", "author"] = Field(
+        default="viewer", description="Role of people whom the OpenID provider brings for the first time."
+    )
+    oidc_allowed_domains: str = Field(
+        default="",
+        description="E-mail domains, separated by commas, whose people may come uninvited; empty: invited people only.",
     )
 
     judge_model: str = Field(
@@ -175,6 +197,8 @@ def takes(name: str) -> str:
     """What a setting takes, in words; `name` is its field."""
     schema = Settings.model_json_schema()["properties"][name]
     schema = schema.get("anyOf", [schema])[0]
+    if "enum" in schema:
+        return " or ".join(schema["enum"])
     match schema["type"]:
         case "integer":
             return f"a whole number{_bounds(schema)}"

@@ -8,13 +8,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from jinja2_fragments import render_block
 from markupsafe import Markup, escape
 
 from evaluator.model.columns import utc_now
 from evaluator.wording import ago, dollars, judging_dollars, moment, plural, visible
 from review_ui.assets import asset_url
 from review_ui.guard import PAGE_HEADERS
+from review_ui.visitor import ANONYMOUS, Visitor
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -42,17 +45,32 @@ def _shown(value: Any) -> Any:
 
 
 def page(
-    template: str, context: DataclassInstance, *, headers: dict[str, str] | None = None, status: int = 200
+    template: str,
+    context: DataclassInstance,
+    *,
+    visitor: Visitor | None = None,
+    headers: dict[str, str] | None = None,
+    status: int = 200,
+    block: str | None = None,
 ) -> HTMLResponse:
-    """A template filled with the fields of its context, under the headers every page has."""
+    """A template filled with the fields of its context and its visitor, under the headers every page has.
+
+    `block`: only that block of it, for what replaces a part of a page.
+    """
     values: dict[str, Any] = {field.name: getattr(context, field.name) for field in fields(context)}
-    text = _environment().get_template(template).render(values)
+    values["visitor"] = visitor or ANONYMOUS
+    if block is None:
+        text = _environment().get_template(template).render(values)
+    else:
+        text = render_block(_environment(), template, block, values)
     return HTMLResponse(text, status, headers={**PAGE_HEADERS, **(headers or {})})
 
 
-def time_tag(at: datetime) -> Markup:
-    """A relative time with the absolute one beside it."""
-    absolute = f"{at:%Y-%m-%d %H:%M:%S} UTC"
+@pass_context
+def time_tag(context: Context, at: datetime) -> Markup:
+    """A relative time with the absolute one beside it, in the visitor's time zone."""
+    visitor: Visitor = context.get("visitor") or ANONYMOUS
+    absolute = f"{at.astimezone(visitor.time_zone):%Y-%m-%d %H:%M:%S %Z}"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         at.isoformat(timespec="seconds"), absolute, escape(ago(at, utc_now()))
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from fastapi import FastAPI
 
+from evaluator.accounts.session_book import SessionBook
 from evaluator.api.app import create_app
 from evaluator.deployment import Deployment
 from evaluator.errors import Misconfigured
@@ -36,6 +37,7 @@ JUDGING_MAY_TAKE = 8
 def build_app(deployment: Deployment, worker: Worker | None = None) -> FastAPI:
     """API and pages over one deployment."""
     app = create_app(deployment, engine_status=worker.is_running if worker else None)
+    app.state.sessions = SessionBook(deployment)
     for screen in (status, rubrics, rubric_page, backtest_page):
         app.include_router(screen.router)
     app.include_router(assets.router)

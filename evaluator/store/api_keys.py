@@ -12,9 +12,9 @@ from sqlalchemy import Connection, select, update
 
 from evaluator.model.api_key import ApiKey, AuditEntry, Scope
 from evaluator.store.database import as_row, table_of
-from evaluator.store.tables import ApiKeyRow, AuditEntryRow
+from evaluator.store.tables import ApiKeyRow, AuditEntryRow, PersonRow
 
-_key, _audit = table_of(ApiKeyRow), table_of(AuditEntryRow)
+_key, _audit, _person = table_of(ApiKeyRow), table_of(AuditEntryRow), table_of(PersonRow)
 
 HINT_LENGTH = 12
 """Characters of a key that tell it from others; the other 35 stay unknown."""
@@ -30,10 +30,17 @@ def hash_of(key: str) -> str:
     return sha256(key.encode()).hexdigest()
 
 
-def issue_key(connection: Connection, *, name: str, scopes: Collection[Scope], actor: str) -> tuple[str, ApiKey]:
-    """Make a key and keep its hash; the key itself is to be shown once and is not stored."""
+def issue_key(
+    connection: Connection, *, name: str, scopes: Collection[Scope], actor: str, person_id: str | None = None
+) -> tuple[str, ApiKey]:
+    """Make a key and keep its hash; the key itself is to be shown once and is not stored.
+
+    With `person_id` it is that person's own.
+    """
     key = f"adj_{secrets.token_urlsafe(32)}"
-    stored = ApiKey(key_hash=hash_of(key), name=name, hint=key[:HINT_LENGTH], scopes=sorted(scopes))
+    stored = ApiKey(
+        key_hash=hash_of(key), name=name, hint=key[:HINT_LENGTH], scopes=sorted(scopes), person_id=person_id
+    )
     add_key(connection, stored)
     audit(
         connection,
@@ -46,9 +53,17 @@ def issue_key(connection: Connection, *, name: str, scopes: Collection[Scope], a
 
 
 def find_key(connection: Connection, key_hash: str) -> ApiKey | None:
-    """The active key with this hash, or None."""
+    """The active key with this hash, or None; a person's key ends with their account."""
     row = (
-        connection.execute(select(_key).where(_key.c.key_hash == key_hash, _key.c.revoked_at.is_(None)))
+        connection.execute(
+            select(_key)
+            .outerjoin(_person, _person.c.person_id == _key.c.person_id)
+            .where(
+                _key.c.key_hash == key_hash,
+                _key.c.revoked_at.is_(None),
+                _person.c.deactivated_at.is_(None),
+            )
+        )
         .mappings()
         .one_or_none()
     )
