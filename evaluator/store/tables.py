@@ -176,13 +176,20 @@ class ReviewItemRow(ReviewItem, table=True):
 class ReviewSlotRow(ReviewSlot, table=True):
     __tablename__ = "review_slot"
     __table_args__ = (
+        # two lines that people are called from in turn, each an index of its own: a claim reads its head
+        Index(
+            "ix_review_slot_audit",
+            "rank_at",
+            sqlite_where=text("state = 'open' AND kind = 'review' AND stream = 'audit'"),
+            postgresql_where=text("state = 'open' AND kind = 'review' AND stream = 'audit'"),
+        ),
         Index(
             "ix_review_slot_queue",
-            "stream",
             "rank_at",
-            sqlite_where=text("state = 'open' AND kind = 'review'"),
-            postgresql_where=text("state = 'open' AND kind = 'review'"),
+            sqlite_where=text("state = 'open' AND kind = 'review' AND stream <> 'audit'"),
+            postgresql_where=text("state = 'open' AND kind = 'review' AND stream <> 'audit'"),
         ),
+        Index("ix_review_slot_person", "claimed_by", "claimed_at"),
         # nobody holds or fills two slots of one kind at once
         Index(
             "ix_review_slot_one_each",
@@ -204,7 +211,16 @@ class ReviewRow(Review, table=True):
 
 class ReviewActRow(ReviewAct, table=True):
     __tablename__ = "review_act"
-    __table_args__ = (Index("ix_review_act_person", "person_id", "act"),)
+    __table_args__ = (
+        Index("ix_review_act_person", "person_id", "act"),
+        # in which order a batch's items came
+        Index(
+            "ix_review_act_batch",
+            "batch_id",
+            sqlite_where=text("batch_id IS NOT NULL"),
+            postgresql_where=text("batch_id IS NOT NULL"),
+        ),
+    )
 
 
 class ReviewBatchRow(ReviewBatch, table=True):

@@ -123,8 +123,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("act_id"),
     )
     with op.batch_alter_table("review_act", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_review_act_batch_id"), ["batch_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_review_act_item_id"), ["item_id"], unique=False)
         batch_op.create_index("ix_review_act_person", ["person_id", "act"], unique=False)
+        batch_op.create_index(
+            "ix_review_act_batch",
+            ["batch_id"],
+            unique=False,
+            sqlite_where=sa.text("batch_id IS NOT NULL"),
+            postgresql_where=sa.text("batch_id IS NOT NULL"),
+        )
 
     op.create_table(
         "review_batch",
@@ -181,6 +189,7 @@ def upgrade() -> None:
         sa.Column("workflow", sa.String(), nullable=False),
         sa.Column("rank_at", sa.BigInteger(), nullable=False),
         sa.Column("claimed_by", sa.String(), nullable=True),
+        sa.Column("claimed_before", sa.String(), nullable=True),
         sa.Column("token", sa.String(), nullable=True),
         sa.Column("claimed_at", sa.BigInteger(), nullable=True),
         sa.Column("lease_until", sa.BigInteger(), nullable=True),
@@ -189,7 +198,6 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("review_slot", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_review_slot_batch_id"), ["batch_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_review_slot_claimed_by"), ["claimed_by"], unique=False)
         batch_op.create_index(batch_op.f("ix_review_slot_item_id"), ["item_id"], unique=False)
         batch_op.create_index(
             "ix_review_slot_one_each",
@@ -198,12 +206,20 @@ def upgrade() -> None:
             sqlite_where=sa.text("claimed_by IS NOT NULL AND state <> 'cancelled'"),
             postgresql_where=sa.text("claimed_by IS NOT NULL AND state <> 'cancelled'"),
         )
+        batch_op.create_index("ix_review_slot_person", ["claimed_by", "claimed_at"], unique=False)
+        batch_op.create_index(
+            "ix_review_slot_audit",
+            ["rank_at"],
+            unique=False,
+            sqlite_where=sa.text("state = 'open' AND kind = 'review' AND stream = 'audit'"),
+            postgresql_where=sa.text("state = 'open' AND kind = 'review' AND stream = 'audit'"),
+        )
         batch_op.create_index(
             "ix_review_slot_queue",
-            ["stream", "rank_at"],
+            ["rank_at"],
             unique=False,
-            sqlite_where=sa.text("state = 'open' AND kind = 'review'"),
-            postgresql_where=sa.text("state = 'open' AND kind = 'review'"),
+            sqlite_where=sa.text("state = 'open' AND kind = 'review' AND stream <> 'audit'"),
+            postgresql_where=sa.text("state = 'open' AND kind = 'review' AND stream <> 'audit'"),
         )
 
     op.create_table(
@@ -254,16 +270,21 @@ def downgrade() -> None:
     with op.batch_alter_table("review_slot", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_review_slot_queue",
-            sqlite_where=sa.text("state = 'open' AND kind = 'review'"),
-            postgresql_where=sa.text("state = 'open' AND kind = 'review'"),
+            sqlite_where=sa.text("state = 'open' AND kind = 'review' AND stream <> 'audit'"),
+            postgresql_where=sa.text("state = 'open' AND kind = 'review' AND stream <> 'audit'"),
         )
+        batch_op.drop_index(
+            "ix_review_slot_audit",
+            sqlite_where=sa.text("state = 'open' AND kind = 'review' AND stream = 'audit'"),
+            postgresql_where=sa.text("state = 'open' AND kind = 'review' AND stream = 'audit'"),
+        )
+        batch_op.drop_index("ix_review_slot_person")
         batch_op.drop_index(
             "ix_review_slot_one_each",
             sqlite_where=sa.text("claimed_by IS NOT NULL AND state <> 'cancelled'"),
             postgresql_where=sa.text("claimed_by IS NOT NULL AND state <> 'cancelled'"),
         )
         batch_op.drop_index(batch_op.f("ix_review_slot_item_id"))
-        batch_op.drop_index(batch_op.f("ix_review_slot_claimed_by"))
         batch_op.drop_index(batch_op.f("ix_review_slot_batch_id"))
 
     op.drop_table("review_slot")
@@ -277,8 +298,14 @@ def downgrade() -> None:
 
     op.drop_table("review_batch")
     with op.batch_alter_table("review_act", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_review_act_batch",
+            sqlite_where=sa.text("batch_id IS NOT NULL"),
+            postgresql_where=sa.text("batch_id IS NOT NULL"),
+        )
         batch_op.drop_index("ix_review_act_person")
         batch_op.drop_index(batch_op.f("ix_review_act_item_id"))
+        batch_op.drop_index(batch_op.f("ix_review_act_batch_id"))
 
     op.drop_table("review_act")
     with op.batch_alter_table("review", schema=None) as batch_op:
