@@ -113,8 +113,10 @@ class ReviewSlot(SQLModel):
     workflow: str = ""
     rank_at: datetime = Field(sa_type=UtcTime)
     """As the item's, so that a claim reads one index."""
-    claimed_by: str | None = Field(default=None, index=True)
+    claimed_by: str | None = None
     """The person who holds it, held it last, or filled it."""
+    claimed_before: str | None = None
+    """Whose lease had run out when it was last claimed."""
     token: str | None = None
     """Changes with each claim; whatever is done under a claim names it."""
     claimed_at: datetime | None = Field(default=None, sa_type=UtcTime)
@@ -201,7 +203,7 @@ class ReviewAct(SQLModel):
     second_opinion, retracted, adjudicated, marked_gold, unmarked_gold."""
     detail: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     """Small facts, such as the reason; never captured content."""
-    batch_id: str | None = None
+    batch_id: str | None = Field(default=None, index=True)
     at: datetime = Field(default_factory=utc_now, sa_type=UtcTime)
 
 
