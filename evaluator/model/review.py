@@ -203,7 +203,7 @@ class ReviewAct(SQLModel):
     second_opinion, retracted, adjudicated, marked_gold, unmarked_gold."""
     detail: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     """Small facts, such as the reason; never captured content."""
-    batch_id: str | None = Field(default=None, index=True)
+    batch_id: str | None = None
     at: datetime = Field(default_factory=utc_now, sa_type=UtcTime)
 
 

@@ -123,7 +123,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("act_id"),
     )
     with op.batch_alter_table("review_act", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_review_act_batch_id"), ["batch_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_review_act_item_id"), ["item_id"], unique=False)
         batch_op.create_index("ix_review_act_person", ["person_id", "act"], unique=False)
         batch_op.create_index(
@@ -305,7 +304,6 @@ def downgrade() -> None:
         )
         batch_op.drop_index("ix_review_act_person")
         batch_op.drop_index(batch_op.f("ix_review_act_item_id"))
-        batch_op.drop_index(batch_op.f("ix_review_act_batch_id"))
 
     op.drop_table("review_act")
     with op.batch_alter_table("review", schema=None) as batch_op:
