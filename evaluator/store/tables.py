@@ -211,7 +211,16 @@ class ReviewRow(Review, table=True):
 
 class ReviewActRow(ReviewAct, table=True):
     __tablename__ = "review_act"
-    __table_args__ = (Index("ix_review_act_person", "person_id", "act"),)
+    __table_args__ = (
+        Index("ix_review_act_person", "person_id", "act"),
+        # in which order a batch's items came
+        Index(
+            "ix_review_act_batch",
+            "batch_id",
+            sqlite_where=text("batch_id IS NOT NULL"),
+            postgresql_where=text("batch_id IS NOT NULL"),
+        ),
+    )
 
 
 class ReviewBatchRow(ReviewBatch, table=True):

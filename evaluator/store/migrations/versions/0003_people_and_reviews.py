@@ -125,6 +125,13 @@ def upgrade() -> None:
     with op.batch_alter_table("review_act", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_review_act_item_id"), ["item_id"], unique=False)
         batch_op.create_index("ix_review_act_person", ["person_id", "act"], unique=False)
+        batch_op.create_index(
+            "ix_review_act_batch",
+            ["batch_id"],
+            unique=False,
+            sqlite_where=sa.text("batch_id IS NOT NULL"),
+            postgresql_where=sa.text("batch_id IS NOT NULL"),
+        )
 
     op.create_table(
         "review_batch",
@@ -290,6 +297,11 @@ def downgrade() -> None:
 
     op.drop_table("review_batch")
     with op.batch_alter_table("review_act", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_review_act_batch",
+            sqlite_where=sa.text("batch_id IS NOT NULL"),
+            postgresql_where=sa.text("batch_id IS NOT NULL"),
+        )
         batch_op.drop_index("ix_review_act_person")
         batch_op.drop_index(batch_op.f("ix_review_act_item_id"))
 
