@@ -30,6 +30,7 @@ from evaluator.dispatch import BATCH_SIZE
 from evaluator.errors import Misconfigured
 from evaluator.judging.llm import close
 from evaluator.model.columns import utc_now
+from evaluator.notifications.delivery_round import channels_of, notify
 from evaluator.pipeline import Batch
 from evaluator.store import judgements as queue
 from evaluator.store import operations
@@ -50,6 +51,7 @@ BEAT_SECONDS = 5.0
 FINISHED_KEPT = timedelta(minutes=2)
 STALLED_KEPT = timedelta(hours=1)
 PURGE_SECONDS = 60.0
+NOTIFY_SECONDS = 60.0
 PURGED_AT_ONCE = 2000
 PURGED_AT_MOST = 10_000
 
@@ -63,12 +65,15 @@ class Engine:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._channels = channels_of(deployment.settings)
         self._runner = BatchRunner(deployment)
         self._judging = JudgingLoop()
         self._ending = threading.Event()
         self._ticking = threading.Lock()
         self._lock_file: int | None = None
         self._purge_at = time.monotonic() + PURGE_SECONDS
+        self._notify_at = 0.0
+        self._notifying: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to tick and to judge; returns at once."""
@@ -112,6 +117,8 @@ class Engine:
         DBOS.destroy(workflow_completion_timeout_sec=patience_seconds)
         self._runner.release()
         self._judging.stop()
+        if self._notifying is not None:
+            self._notifying.join(2)  # what it leaves is sent by whoever starts next
         _ours = None
         if self._lock_file is not None:
             os.close(self._lock_file)
@@ -129,6 +136,7 @@ class Engine:
             if time.monotonic() > self._purge_at:
                 self._purge_at = time.monotonic() + PURGE_SECONDS
                 contextvars.Context().run(self._purge, now)
+            self._begin_to_notify()
         finally:
             self._ticking.release()
 
@@ -147,6 +155,18 @@ class Engine:
     def _dispatch(self, batches: Sequence[Batch]) -> None:
         for batch in batches:
             DBOS.enqueue_workflow(QUEUE, judge_batch, list(batch.ids), batch.token, batch.provider, batch.slots)
+
+    def _begin_to_notify(self) -> None:
+        """Start a round of notifications, at most one at a time, in a thread: a slow receiver holds up no judging."""
+        busy = self._notifying is not None and self._notifying.is_alive()
+        if not self._channels or busy or time.monotonic() < self._notify_at:
+            return
+        self._notify_at = time.monotonic() + NOTIFY_SECONDS
+        self._notifying = threading.Thread(target=self._notify, name="adjudge-notify", daemon=True)
+        self._notifying.start()
+
+    def _notify(self) -> None:
+        self._stage("notify", lambda: notify(self.deployment, self._channels, ends=self._ending.is_set))
 
     def handle(self, batch: Batch) -> int:
         """Judge one batch; returns when its last judgement is written."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from evaluator.deployment import Deployment
@@ -17,6 +17,7 @@ from evaluator.rubric_format.installed_checks import check_clashes
 from evaluator.settings import Settings
 from evaluator.store.operations import Overview, overview
 from evaluator.store.progress import Progress, judging_progress
+from evaluator.store.waiting_reviews import WaitingTotal, total_of, waiting_reviews
 from evaluator.wording import moment, noun
 
 IN_WORDS: dict[NotEvaluable, str] = {
@@ -87,17 +88,19 @@ class Situation:
 
 
 def situation_of(deployment: Deployment, now: datetime) -> Situation:
-    """Look at everything once; two short reads of the database and one of the rubric folder."""
+    """Look at everything once; a few short reads of the database and one of the rubric folder."""
     with deployment.database.read() as connection:
         seen = overview(connection, now=now, worker_seen_after=now - WORKER_SILENCE)
         progress = judging_progress(connection, now=now)
+        sla = timedelta(hours=deployment.settings.review_sla_hours)
+        reviews = total_of(waiting_reviews(connection, overdue_before=now - sla))
     settings = deployment.settings
     reasons = sorted(seen.not_evaluable.items(), key=lambda pair: (-pair[1], pair[0]))
     return Situation(
         at=now,
         overview=seen,
         progress=progress,
-        waiting=tuple(_waiting(seen, progress, settings, now)),
+        waiting=(*_waiting(seen, progress, settings, now), *reviews_waiting(reviews, settings)),
         judge=judge_label(DEFAULT, settings),
         rubrics=tuple(_in_force(rubric, settings) for rubric in deployment.shelf.rubrics),
         rubric_problems=(*map(str, deployment.shelf.problems), *check_clashes().values()),
@@ -142,6 +145,19 @@ def _waiting(seen: Overview, progress: Progress, settings: Settings, now: dateti
         (progress.paused, "judgement", "on hold", _pauses_in_words(seen.pauses, now)),
     )
     return [Waiting(n, f"{noun(n, what)} {more}".strip(), why) for n, what, more, why in lines if n > 0]
+
+
+def reviews_waiting(reviews: WaitingTotal, settings: Settings) -> list[Waiting]:
+    """What waits for people: what is overdue by itself."""
+    fresh = reviews.waiting - reviews.overdue
+    late = f"longer than {settings.review_sla_hours:g} h"
+    if reviews.oldest_at is not None:
+        late += f", the oldest since {reviews.oldest_at:%Y-%m-%d %H:%M} UTC"
+    lines = (
+        (reviews.overdue, "overdue", f"waiting {late}"),
+        (fresh, "to be done", "waiting for people"),
+    )
+    return [Waiting(n, f"{noun(n, 'review')} {more}", why) for n, more, why in lines if n > 0]
 
 
 def _pauses_in_words(pauses: list[JudgePause], now: datetime) -> str:
