@@ -17,11 +17,14 @@ from starlette.datastructures import Headers
 from evaluator.deployment import Deployment
 from evaluator.errors import NoKey, WrongScope
 from evaluator.model.api_key import ApiKey, Scope
+from evaluator.model.person import Person
 from evaluator.store.api_keys import find_key, hash_of
+from evaluator.store.people import find_person
 
 REMEMBERED_SECONDS = 3.0
 _MOST_REMEMBERED = 10_000
 _MAKE_ONE = "Make one with `adjudge keys create --name NAME --scope {scope}`."
+_MAKE_YOUR_OWN = "People make their own at /preferences."
 
 bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="An API key: adj_…")
 api_key_header = APIKeyHeader(name="x-api-key", auto_error=False, scheme_name="x-api-key")
@@ -66,21 +69,26 @@ class KeyRing:
         if key is None:
             raise NoKey(
                 "No API key came with this request: neither `Authorization: Bearer KEY` nor `x-api-key: KEY`.",
-                hint=_MAKE_ONE.format(scope=scope),
+                hint=how_to_get(scope),
             )
         found = self.remembered(key) or await to_thread.run_sync(self.look_up, key)
         if found is None:
             raise NoKey(
                 "The API key that came with this request is not known here, or was revoked.",
-                hint=f"`adjudge keys list` shows the keys. {_MAKE_ONE.format(scope=scope)}",
+                hint=f"`adjudge keys list` shows the keys. {how_to_get(scope)}",
             )
         if scope not in found.scopes and Scope.ADMIN not in found.scopes:
             raise WrongScope(
                 f"The API key {found.hint}… ({found.name}) has the scopes {', '.join(found.scopes)}; "
                 f"this needs {scope}.",
-                hint=_MAKE_ONE.format(scope=scope),
+                hint=how_to_get(scope),
             )
         return found
+
+
+def how_to_get(scope: Scope) -> str:
+    """How somebody comes by a key with a scope."""
+    return _MAKE_YOUR_OWN if scope is Scope.REVIEW else _MAKE_ONE.format(scope=scope)
 
 
 def presented_key(headers: Headers) -> str | None:
@@ -114,3 +122,29 @@ Ingester = Annotated[ApiKey, Depends(_holder_of(Scope.INGEST))]
 Reader = Annotated[ApiKey, Depends(_holder_of(Scope.READ))]
 Reporter = Annotated[ApiKey, Depends(_holder_of(Scope.REPORT))]
 Admin = Annotated[ApiKey, Depends(_holder_of(Scope.ADMIN))]
+
+
+async def _reviewing(request: Request, _bearer: Bearer = None, _header: KeyHeader = None) -> tuple[ApiKey, Person]:
+    """A person's own key, and the person; raises WrongScope for a program's."""
+    keys: KeyRing = request.app.state.keys
+    key = await keys.admit(request.headers, Scope.REVIEW)
+    person = await to_thread.run_sync(_owner_of, request.app.state.deployment, key)
+    if person is None:
+        raise WrongScope(
+            f"The API key {key.hint}… ({key.name}) is a program's; reviewing needs a person's own.",
+            hint="People make theirs at /preferences.",
+        )
+    if person.deactivated_at is not None:
+        raise NoKey(f"The API key {key.hint}… belongs to somebody whose account is deactivated.")
+    return key, person
+
+
+def _owner_of(deployment: Deployment, key: ApiKey) -> Person | None:
+    if key.person_id is None:
+        return None
+    with deployment.database.read() as connection:
+        return find_person(connection, key.person_id)
+
+
+Reviewing = Annotated[tuple[ApiKey, Person], Depends(_reviewing)]
+"""Who reviews over the API: their key and the person as they stand now; what the role allows is for the desk to say."""
