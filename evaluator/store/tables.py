@@ -170,7 +170,10 @@ class TicketRow(Ticket, table=True):
 
 class ReviewItemRow(ReviewItem, table=True):
     __tablename__ = "review_item"
-    __table_args__ = (Index("ix_review_item_queue", "state", "rank_at"),)
+    __table_args__ = (
+        Index("ix_review_item_queue", "state", "rank_at"),
+        Index("ix_review_item_gold", "created_at", sqlite_where=text("gold"), postgresql_where=text("gold")),
+    )
 
 
 class ReviewSlotRow(ReviewSlot, table=True):
@@ -190,6 +193,12 @@ class ReviewSlotRow(ReviewSlot, table=True):
             postgresql_where=text("state = 'open' AND kind = 'review' AND stream <> 'audit'"),
         ),
         Index("ix_review_slot_person", "claimed_by", "claimed_at"),
+        Index(
+            "ix_review_slot_held",
+            "claimed_by",
+            sqlite_where=text("state = 'open'"),
+            postgresql_where=text("state = 'open'"),
+        ),
         # nobody holds or fills two slots of one kind at once
         Index(
             "ix_review_slot_one_each",

@@ -174,6 +174,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("review_item", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_review_item_event_id"), ["event_id"], unique=False)
+        batch_op.create_index(
+            "ix_review_item_gold",
+            ["created_at"],
+            unique=False,
+            sqlite_where=sa.text("gold"),
+            postgresql_where=sa.text("gold"),
+        )
         batch_op.create_index("ix_review_item_queue", ["state", "rank_at"], unique=False)
 
     op.create_table(
@@ -206,6 +213,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("claimed_by IS NOT NULL AND state <> 'cancelled'"),
         )
         batch_op.create_index("ix_review_slot_person", ["claimed_by", "claimed_at"], unique=False)
+        batch_op.create_index(
+            "ix_review_slot_held",
+            ["claimed_by"],
+            unique=False,
+            sqlite_where=sa.text("state = 'open'"),
+            postgresql_where=sa.text("state = 'open'"),
+        )
         batch_op.create_index(
             "ix_review_slot_audit",
             ["rank_at"],
@@ -277,6 +291,11 @@ def downgrade() -> None:
             sqlite_where=sa.text("state = 'open' AND kind = 'review' AND stream = 'audit'"),
             postgresql_where=sa.text("state = 'open' AND kind = 'review' AND stream = 'audit'"),
         )
+        batch_op.drop_index(
+            "ix_review_slot_held",
+            sqlite_where=sa.text("state = 'open'"),
+            postgresql_where=sa.text("state = 'open'"),
+        )
         batch_op.drop_index("ix_review_slot_person")
         batch_op.drop_index(
             "ix_review_slot_one_each",
@@ -289,6 +308,7 @@ def downgrade() -> None:
     op.drop_table("review_slot")
     with op.batch_alter_table("review_item", schema=None) as batch_op:
         batch_op.drop_index("ix_review_item_queue")
+        batch_op.drop_index("ix_review_item_gold", sqlite_where=sa.text("gold"), postgresql_where=sa.text("gold"))
         batch_op.drop_index(batch_op.f("ix_review_item_event_id"))
 
     op.drop_table("review_item")

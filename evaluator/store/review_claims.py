@@ -1,0 +1,402 @@
+"""Slots of review items: who holds one, until when, and the one statement by which people come to hold them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+
+from evaluator.model.review import ItemState, ReviewItem, ReviewSlot, SlotKind, SlotState
+from evaluator.store.database import as_row, insert_into, table_of
+from evaluator.store.tables import ReviewActRow, ReviewItemRow, ReviewSlotRow
+
+_item, _slot, _act = table_of(ReviewItemRow), table_of(ReviewSlotRow), table_of(ReviewActRow)
+
+# as text and not as parameters: only then does the planner know that the indexes over open slots hold for it
+_OPEN: ColumnElement[bool] = literal_column("review_slot.state = 'open'", Boolean)
+_OPEN_REVIEW = and_(_OPEN, literal_column("review_slot.kind = 'review'", Boolean))
+_IN_AUDIT: ColumnElement[bool] = literal_column("review_slot.stream = 'audit'", Boolean)
+_NOT_IN_AUDIT: ColumnElement[bool] = literal_column("review_slot.stream <> 'audit'", Boolean)
+_GOLD: ColumnElement[bool] = literal_column("review_item.gold", Boolean)
+
+DECLINES = ("skipped", "escalated")
+"""Acts after which the item is not offered to the same person again in its round."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which open slots are asked for; what is left empty does not restrict."""
+
+    workflow: str = ""
+    rubric_id: str = ""
+    streams: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    """Any of these."""
+    entered_before: datetime | None = None
+
+    @property
+    def restricts(self) -> bool:
+        return self != Wanted()
+
+
+def new_token() -> str:
+    """What a claim is known by; 128 random bits."""
+    return secrets.token_urlsafe(16)
+
+
+def open_slots(connection: Connection, items: Sequence[ReviewItem]) -> None:
+    """Give each item one slot per review it wants in its round; of slots it has, the open ones take over its place.
+
+    Slots beyond what is wanted stay: somebody may hold them.
+    """
+    rows = [
+        as_row(
+            ReviewSlot(
+                slot_id=f"{item.item_id}-{item.round}-{number}",
+                item_id=item.item_id,
+                round=item.round,
+                stream=item.stream,
+                rubric_id=item.rubric_id,
+                workflow=item.workflow,
+                rank_at=item.rank_at,
+            )
+        )
+        for item in sorted(items, key=lambda one: one.item_id)
+        for number in range(1, item.reviewers + 1)
+    ]
+    if rows:
+        statement = insert_into(connection, _slot)
+        place = {name: statement.excluded[name] for name in ("stream", "workflow", "rank_at")}
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["slot_id"], set_=place, where=_slot.c.state == SlotState.OPEN
+            ),
+            rows,
+        )
+
+
+def claim_one(
+    connection: Connection,
+    person_id: str,
+    wanted: Wanted,
+    *,
+    audit: bool,
+    now: datetime,
+    until: datetime,
+    batch_id: str | None = None,
+) -> ReviewSlot | None:
+    """Make a person the holder of the first slot in line that is free or whose lease has run out; None without one.
+
+    In line are slots of open items in the audit stream, or else in all others; not of items on which the person has
+    a slot already, or which they declined in this round. One statement: two who ask at once never get the same.
+    `claimed_before` of the slot tells whose lease had run out.
+    """
+    head = (
+        _in_line(connection, person_id, wanted, now)
+        .where(_IN_AUDIT if audit else _NOT_IN_AUDIT)
+        .order_by(_slot.c.rank_at)
+        .limit(1)
+        .with_for_update(of=_slot, skip_locked=True)
+    )
+    claimed = (
+        update(_slot)
+        .where(_slot.c.slot_id == head.scalar_subquery())
+        .values(**_held(person_id, now, until, batch_id))
+        .returning(*_slot.c)
+    )
+    row = connection.execute(claimed).mappings().one_or_none()
+    return None if row is None else ReviewSlot.model_validate(dict(row))
+
+
+def _held(person_id: str, now: datetime, until: datetime, batch_id: str | None) -> dict[str, Any]:
+    return {
+        "claimed_before": _slot.c.claimed_by,
+        "claimed_by": person_id,
+        "token": new_token(),
+        "claimed_at": now,
+        "lease_until": until,
+        "batch_id": batch_id,
+    }
+
+
+def _free(now: datetime) -> ColumnElement[bool]:
+    return or_(_slot.c.lease_until.is_(None), _slot.c.lease_until <= now)
+
+
+def _in_line(connection: Connection, person_id: str, wanted: Wanted, now: datetime) -> Select[tuple[str]]:
+    """Ids of the slots that a person may be given now."""
+    theirs, declined = _slot.alias("theirs"), _act.alias("declined")
+    has_one = exists().where(
+        theirs.c.item_id == _slot.c.item_id,
+        theirs.c.claimed_by == person_id,
+        theirs.c.round == _slot.c.round,
+        theirs.c.state != SlotState.CANCELLED,
+        theirs.c.slot_id != _slot.c.slot_id,
+    )
+    has_declined = exists().where(
+        declined.c.item_id == _slot.c.item_id,
+        declined.c.person_id == person_id,
+        declined.c.act.in_(DECLINES),
+        declined.c.at >= _item.c.entered_at,
+    )
+    return (
+        select(_slot.c.slot_id)
+        .join(_item, _item.c.item_id == _slot.c.item_id)
+        .where(
+            _OPEN_REVIEW,
+            _free(now),
+            _item.c.state == ItemState.OPEN,
+            *restrictions(connection, wanted),
+            ~has_one,
+            ~has_declined,
+        )
+    )
+
+
+def restrictions(connection: Connection, wanted: Wanted) -> list[ColumnElement[bool]]:
+    """What a filter asks of `review_item`, as conditions."""
+    found: list[ColumnElement[bool]] = []
+    if wanted.workflow:
+        found.append(_item.c.workflow == wanted.workflow)
+    if wanted.rubric_id:
+        found.append(_item.c.rubric_id == wanted.rubric_id)
+    if wanted.streams:
+        found.append(_item.c.stream.in_(wanted.streams))
+    if wanted.entered_before is not None:
+        found.append(_item.c.entered_at <= wanted.entered_before)
+    if wanted.reasons:
+        each = func.json_each if connection.dialect.name == "sqlite" else func.jsonb_array_elements_text
+        reason = each(_item.c.reasons).table_valued("value", name="reason")
+        found.append(exists(select(1).select_from(reason).where(reason.c.value.in_(wanted.reasons))))
+    return found
+
+
+def may_be_claimed(connection: Connection, person_id: str, wanted: Wanted, now: datetime) -> bool:
+    """Whether some slot is in line for a person, in whichever stream."""
+    return connection.execute(_in_line(connection, person_id, wanted, now).limit(1)).first() is not None
+
+
+def is_anything_open(connection: Connection, wanted: Wanted) -> bool:
+    """Whether some review of an open item is wanting, whoever holds it."""
+    found = (
+        select(_slot.c.slot_id)
+        .join(_item, _item.c.item_id == _slot.c.item_id)
+        .where(_OPEN_REVIEW, _item.c.state == ItemState.OPEN, *restrictions(connection, wanted))
+        .limit(1)
+    )
+    return connection.execute(found).first() is not None
+
+
+def unseen_gold(connection: Connection, person_id: str, wanted: Wanted) -> ReviewItem | None:
+    """A gold item that a person has never held, reviewed or declined, the one that came in first; None without one."""
+    theirs, declined = _slot.alias("theirs"), _act.alias("declined")
+    held = exists().where(theirs.c.item_id == _item.c.item_id, theirs.c.claimed_by == person_id)
+    has_declined = exists().where(
+        declined.c.item_id == _item.c.item_id,
+        declined.c.person_id == person_id,
+        declined.c.act.in_(DECLINES),
+    )
+    found = (
+        select(_item)
+        .where(
+            _GOLD,
+            _item.c.state == ItemState.DONE,
+            *restrictions(connection, wanted),
+            ~held,
+            ~has_declined,
+        )
+        .order_by(_item.c.created_at, _item.c.item_id)
+        .limit(1)
+    )
+    row = connection.execute(found).mappings().one_or_none()
+    return None if row is None else ReviewItem.model_validate(dict(row))
+
+
+def add_slot(
+    connection: Connection,
+    item: ReviewItem,
+    kind: SlotKind,
+    person_id: str,
+    *,
+    now: datetime,
+    until: datetime,
+    batch_id: str | None = None,
+) -> ReviewSlot:
+    """A slot beyond those that the item wants, held by a person from its start."""
+    slot = ReviewSlot(
+        slot_id=f"{item.item_id}-{item.round}-{kind}-{secrets.token_hex(4)}",
+        item_id=item.item_id,
+        round=item.round,
+        kind=kind,
+        stream=item.stream,
+        rubric_id=item.rubric_id,
+        workflow=item.workflow,
+        rank_at=item.rank_at,
+        claimed_by=person_id,
+        token=new_token(),
+        claimed_at=now,
+        lease_until=until,
+        batch_id=batch_id,
+    )
+    connection.execute(_slot.insert(), as_row(slot))
+    return slot
+
+
+def take_slot(
+    connection: Connection,
+    slot_id: str,
+    person_id: str,
+    *,
+    now: datetime,
+    until: datetime,
+    batch_id: str | None = None,
+) -> ReviewSlot | None:
+    """Make a person the holder of this slot, where it is open and free, run out or their own; else None."""
+    taken = (
+        update(_slot)
+        .where(
+            _slot.c.slot_id == slot_id,
+            _slot.c.state == SlotState.OPEN,
+            or_(_free(now), _slot.c.claimed_by == person_id),
+        )
+        .values(**_held(person_id, now, until, batch_id))
+        .returning(*_slot.c)
+    )
+    row = connection.execute(taken).mappings().one_or_none()
+    return None if row is None else ReviewSlot.model_validate(dict(row))
+
+
+def give_back(
+    connection: Connection,
+    slot_id: str,
+    person_id: str,
+    *,
+    now: datetime,
+    until: datetime,
+) -> ReviewSlot | None:
+    """Open a slot again that a person filled, held by them under a new token; None where it is not theirs."""
+    opened = (
+        update(_slot)
+        .where(_slot.c.slot_id == slot_id, _slot.c.state == SlotState.DONE, _slot.c.claimed_by == person_id)
+        .values(state=SlotState.OPEN, claimed_before=None, token=new_token(), claimed_at=now, lease_until=until)
+        .returning(*_slot.c)
+    )
+    row = connection.execute(opened).mappings().one_or_none()
+    return None if row is None else ReviewSlot.model_validate(dict(row))
+
+
+def renew_slot(connection: Connection, item_id: str, person_id: str, token: str, until: datetime) -> bool:
+    """Hold on to a slot; False where the token is no longer the slot's."""
+    return bool(
+        connection.execute(
+            update(_slot).where(*_under(item_id, person_id, token)).values(lease_until=until)
+        ).rowcount
+    )
+
+
+def fill_slot(connection: Connection, item_id: str, person_id: str, token: str) -> ReviewSlot | None:
+    """Close the slot that a person holds under a token, for its review has come; None where the token is not its own.
+
+    A lease that has run out without anybody taking the slot over is still its holder's.
+    """
+    filled = (
+        update(_slot)
+        .where(*_under(item_id, person_id, token))
+        .values(state=SlotState.DONE, token=None, lease_until=None)
+        .returning(*_slot.c)
+    )
+    row = connection.execute(filled).mappings().one_or_none()
+    return None if row is None else ReviewSlot.model_validate(dict(row))
+
+
+def free_slot(connection: Connection, item_id: str, person_id: str, token: str) -> ReviewSlot | None:
+    """Let go of a slot; the slot as it was, or None where the token is not its own.
+
+    A slot that only its holder asked for is cancelled.
+    """
+    row = (
+        connection.execute(select(_slot).where(*_under(item_id, person_id, token)).with_for_update())
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        return None
+    slot = ReviewSlot.model_validate(dict(row))
+    nobody: dict[str, Any] = {"token": None, "lease_until": None, "claimed_before": None}
+    if slot.kind == SlotKind.REVIEW:
+        nobody |= {"claimed_by": None, "claimed_at": None, "batch_id": None}
+    else:
+        nobody["state"] = SlotState.CANCELLED
+    connection.execute(update(_slot).where(_slot.c.slot_id == slot.slot_id).values(nobody))
+    return slot
+
+
+def _under(item_id: str, person_id: str, token: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        _slot.c.item_id == item_id,
+        _slot.c.claimed_by == person_id,
+        _slot.c.token == token,
+        _slot.c.state == SlotState.OPEN,
+    )
+
+
+def cancel_slots(connection: Connection, item_id: str, *, kind: SlotKind | None = None) -> int:
+    """Cancel an item's open slots (of one kind), held or not: nobody is asked any more; how many."""
+    mine = [_slot.c.item_id == item_id, _slot.c.state == SlotState.OPEN]
+    if kind is not None:
+        mine.append(_slot.c.kind == kind)
+    return connection.execute(
+        update(_slot).where(*mine).values(state=SlotState.CANCELLED, token=None, lease_until=None)
+    ).rowcount
+
+
+def slots_of_item(connection: Connection, item_id: str) -> list[ReviewSlot]:
+    """An item's slots of all its rounds and kinds, by id."""
+    return slots_of_items(connection, [item_id]).get(item_id, [])
+
+
+def slots_of_items(connection: Connection, item_ids: Collection[str]) -> dict[str, list[ReviewSlot]]:
+    """Item id → its slots by id; items without any are left out."""
+    found: dict[str, list[ReviewSlot]] = {}
+    for row in connection.execute(
+        select(_slot).where(_slot.c.item_id.in_(item_ids)).order_by(_slot.c.slot_id)
+    ).mappings():
+        found.setdefault(row["item_id"], []).append(ReviewSlot.model_validate(dict(row)))
+    return found
+
+
+def live_slots(connection: Connection, person_id: str, now: datetime) -> list[ReviewSlot]:
+    """What a person holds now, the claim they made last first."""
+    rows = connection.execute(
+        select(_slot)
+        .where(_OPEN, _slot.c.claimed_by == person_id, _slot.c.lease_until > now)
+        .order_by(_slot.c.claimed_at.desc())
+    ).mappings()
+    return [ReviewSlot.model_validate(dict(row)) for row in rows]
+
+
+def last_claimed(connection: Connection, person_id: str, limit: int) -> list[ReviewSlot]:
+    """The slots a person claimed last and still has, filled ones too, newest first."""
+    rows = connection.execute(
+        select(_slot)
+        .where(_slot.c.claimed_by == person_id)
+        .order_by(_slot.c.claimed_at.desc(), _slot.c.slot_id)
+        .limit(limit)
+    ).mappings()
+    return [ReviewSlot.model_validate(dict(row)) for row in rows]
