@@ -214,3 +214,5 @@ class ReviewSheet:
     """New with each sheet; sent back with the form."""
     recorded: tuple[Recorded, ...]
     """The person's last ten reviews, newest first."""
+    attempts: int = 0
+    """How many runs the event has; `runs` holds at most 20 of them."""
