@@ -32,7 +32,10 @@ role: {role}
 applies_to: {{workflow: [{workflow}]}}
 content: {{question: input, answer: output}}
 criteria:
-  - {{id: solves, ask: Does the answer fix the problem in {{question}}?, critical: true, weight: 3}}
+  - id: solves
+    ask: Does the answer fix the problem the {{question}} states?
+    critical: true
+    weight: 3
   - id: tone
     ask: Is the tone right for a customer who waits?
     scale: {{1: rude, 2: cold, 3: neutral, 4: kind, 5: warm and precise}}
