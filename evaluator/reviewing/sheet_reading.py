@@ -197,11 +197,15 @@ def _by_code(
 
 
 def _seen(item: ReviewItem, standing: Standing, person: Person) -> ReviewItem:
-    """The item without what would tell what others said; that its verdict is known is hidden from who is asked."""
+    """The item without what would tell what others said: that they disagree, or that its verdict is known."""
     seen = seen_item(item, hidden=standing.hidden)
+    if not standing.hidden:
+        return seen
     held = standing.held
-    if standing.hidden and held is not None and held.claimed_by == person.person_id:
+    if held is not None and held.claimed_by == person.person_id:
         return seen.model_copy(update={"state": ItemState.OPEN, "settled_at": None})
+    if item.state == ItemState.AWAITING_RESOLUTION:
+        return seen.model_copy(update={"state": ItemState.ESCALATED})
     return seen
 
 

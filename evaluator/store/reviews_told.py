@@ -1,0 +1,63 @@
+"""Every review that people gave, in order of time, read piece by piece for export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, exists, select
+
+from evaluator.model.review import Review, ReviewKind
+from evaluator.store.database import table_of
+from evaluator.store.tables import ReviewItemRow, ReviewRow
+
+_review, _item = table_of(ReviewRow), table_of(ReviewItemRow)
+
+_ROWS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ToldReview:
+    """A review, the workflow of its item, and whether its reviewer took it back."""
+
+    review: Review
+    workflow: str
+    retracted: bool
+
+
+def reviews_told(
+    connection: Connection,
+    *,
+    rubric_id: str | None = None,
+    workflow: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Iterator[ToldReview]:
+    """Reviews, oldest first; retractions are left out, what was retracted is not.
+
+    since ≤ created_at < until. Rows come from the database as they are asked for, on this connection.
+    """
+    takes_back = _review.alias("takes_back")
+    retracted = exists().where(
+        takes_back.c.item_id == _review.c.item_id, takes_back.c.retracts == _review.c.review_id
+    )
+    query = (
+        select(_review, _item.c.workflow.label("of_workflow"), retracted.label("retracted"))
+        .join(_item, _item.c.item_id == _review.c.item_id)
+        .where(_review.c.kind != ReviewKind.RETRACTION)
+        .order_by(_review.c.created_at, _review.c.review_id)
+    )
+    if rubric_id is not None:
+        query = query.where(_review.c.rubric_id == rubric_id)
+    if workflow is not None:
+        query = query.where(_item.c.workflow == workflow)
+    if since is not None:
+        query = query.where(_review.c.created_at >= since)
+    if until is not None:
+        query = query.where(_review.c.created_at < until)
+    rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).mappings()
+    for row in rows:
+        values = dict(row)
+        of_workflow, was_retracted = str(values.pop("of_workflow")), bool(values.pop("retracted"))
+        yield ToldReview(Review.model_validate(values), of_workflow, was_retracted)
