@@ -1,0 +1,169 @@
+"""What people said of items: reviews, their verdict rows, and which of these stands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, select, text, update
+
+from evaluator.model.review import Review, Stream
+from evaluator.model.run import Run
+from evaluator.model.verdict import Verdict, VerdictLabel
+from evaluator.store.database import as_row, insert_into, table_of
+from evaluator.store.tables import ReviewRow, RunRow, SampleRow, VerdictRow
+
+_review, _verdict = table_of(ReviewRow), table_of(VerdictRow)
+_run, _sample = table_of(RunRow), table_of(SampleRow)
+
+# as text and not as parameters: only then does the planner know that the index over standing verdicts holds for it
+_STANDS = text("verdict.source = 'human' AND verdict.stands")
+
+
+@dataclass(frozen=True, slots=True)
+class StandingReview:
+    """A person's verdict that counts for its event under the rubric, and what it came from."""
+
+    verdict: Verdict
+    item_id: str
+    stream: Stream
+    judge_verdict: VerdictLabel | None
+    """What judges had said when the person spoke."""
+
+
+def append_review(connection: Connection, review: Review, verdict: Verdict | None = None) -> bool:
+    """Keep a review, and its verdict, which does not stand yet; False where its form was taken before."""
+    statement = insert_into(connection, _review).on_conflict_do_nothing(index_elements=["person_id", "form_key"])
+    if not connection.execute(statement, as_row(review)).rowcount:
+        return False
+    if verdict is not None:
+        connection.execute(_verdict.insert(), as_row(verdict))
+    return True
+
+
+def find_review(connection: Connection, review_id: str) -> Review | None:
+    """The review of this id, or None."""
+    return next(iter(_reviews(connection, select(_review).where(_review.c.review_id == review_id))), None)
+
+
+def review_by_form(connection: Connection, person_id: str, form_key: str) -> Review | None:
+    """The review that a person's form became, or None."""
+    query = select(_review).where(_review.c.person_id == person_id, _review.c.form_key == form_key)
+    return next(iter(_reviews(connection, query)), None)
+
+
+def reviews_of_item(connection: Connection, item_id: str) -> list[Review]:
+    """All that was ever said of an item, retractions and earlier rounds too, oldest first."""
+    return reviews_of_items(connection, [item_id]).get(item_id, [])
+
+
+def reviews_of_items(connection: Connection, item_ids: Collection[str]) -> dict[str, list[Review]]:
+    """Item id → all that was ever said of it, oldest first; items of which nothing was said are left out."""
+    found: dict[str, list[Review]] = {}
+    for one in _reviews(
+        connection, select(_review).where(_review.c.item_id.in_(item_ids)).order_by(*_OLDEST_FIRST)
+    ):
+        found.setdefault(one.item_id, []).append(one)
+    return found
+
+
+def reviews_of_event(connection: Connection, event_id: str) -> list[Review]:
+    """All that was ever said of an event under any rubric, oldest first."""
+    return _reviews(connection, select(_review).where(_review.c.event_id == event_id).order_by(*_OLDEST_FIRST))
+
+
+def reviews_of_person(connection: Connection, person_id: str, limit: int) -> list[Review]:
+    """The last reviews of a person that can be taken back, newest first: none that were retracted or revised since."""
+    taken_back = select(_review.c.retracts).where(_review.c.person_id == person_id, _review.c.retracts.is_not(None))
+    query = (
+        select(_review)
+        .where(
+            _review.c.person_id == person_id,
+            _review.c.retracts.is_(None),
+            _review.c.counts | (_review.c.kind == "gold"),
+            _review.c.review_id.not_in(taken_back),
+        )
+        .order_by(_review.c.created_at.desc(), _review.c.review_id)
+        .limit(limit)
+    )
+    return _reviews(connection, query)
+
+
+def reviews_of_batch(connection: Connection, batch_id: str) -> list[Review]:
+    """All that was said in a batch, oldest first."""
+    return _reviews(connection, select(_review).where(_review.c.batch_id == batch_id).order_by(*_OLDEST_FIRST))
+
+
+_OLDEST_FIRST = (_review.c.created_at, _review.c.review_id)
+
+
+def _reviews(connection: Connection, query: Select[Any]) -> list[Review]:
+    return [Review.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def set_counts(connection: Connection, counts: Mapping[str, bool]) -> None:
+    """Say of reviews whether they take part in their item's state."""
+    if counts:
+        connection.execute(
+            update(_review).where(_review.c.review_id == bindparam("of")).values(counts=bindparam("now")),
+            [{"of": review_id, "now": now} for review_id, now in sorted(counts.items())],
+        )
+
+
+def standing_reviews(connection: Connection, event_ids: Collection[str]) -> dict[tuple[str, str], StandingReview]:
+    """(event, rubric) → the verdict of people that stands, where one does."""
+    if not event_ids:
+        return {}
+    rows = connection.execute(
+        select(_verdict, _review.c.item_id, _review.c.stream, _review.c.judge_verdict)
+        .join(_review, _review.c.review_id == _verdict.c.verdict_id)
+        .where(_verdict.c.event_id.in_(event_ids), _STANDS)
+    )
+    return {(row.event_id, row.rubric_id): _standing(row) for row in rows}
+
+
+def _standing(row: Row[Any]) -> StandingReview:
+    verdict = Verdict.model_validate({name: row._mapping[name] for name in Verdict.model_fields})
+    said = row.judge_verdict and VerdictLabel(row.judge_verdict)
+    return StandingReview(verdict, row.item_id, Stream(row.stream), said)
+
+
+def standing_verdicts(connection: Connection, event_ids: Collection[str]) -> dict[tuple[str, str], Verdict]:
+    """(event, rubric) → the verdict of people that stands, where one does."""
+    return {key: one.verdict for key, one in standing_reviews(connection, event_ids).items()}
+
+
+def let_stand(connection: Connection, event_id: str, rubric_id: str, verdict_id: str | None) -> bool:
+    """Let this verdict of people stand for an event under a rubric, or none; whether that changed anything."""
+    fallen = connection.execute(
+        update(_verdict)
+        .where(_verdict.c.event_id == event_id, _verdict.c.rubric_id == rubric_id, _STANDS)
+        .where(_verdict.c.verdict_id != (verdict_id or ""))
+        .values(stands=False)
+    ).rowcount
+    if verdict_id is None:
+        return bool(fallen)
+    risen = connection.execute(
+        update(_verdict).where(_verdict.c.verdict_id == verdict_id, ~_verdict.c.stands).values(stands=True)
+    ).rowcount
+    return bool(fallen or risen)
+
+
+def last_taken_runs(
+    connection: Connection, events_and_rubrics: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], list[Run]]:
+    """(event, rubric) → its runs that were taken for judging, in order of their start."""
+    event_ids = sorted({event_id for event_id, _ in events_and_rubrics})
+    rows: Sequence[Row[Any]] = connection.execute(
+        select(_run, _sample.c.rubric_id)
+        .join(_sample, _sample.c.run_id == _run.c.run_id)
+        .where(_sample.c.event_id.in_(event_ids), _sample.c.taken)
+        .order_by(_run.c.started_at, _run.c.run_id)
+    ).all()
+    found: dict[tuple[str, str], list[Run]] = {}
+    for row in rows:
+        key = (row.event_id, row.rubric_id)
+        if key in events_and_rubrics:
+            found.setdefault(key, []).append(Run.model_validate({n: row._mapping[n] for n in Run.model_fields}))
+    return found
