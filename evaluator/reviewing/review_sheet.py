@@ -96,7 +96,7 @@ class SheetRun:
     """1 for the first attempt, by when they started."""
     decides: bool
     shown: tuple[ContentPart, ...]
-    """Named by the rubric's content mapping, in its order; empty where the content is gone."""
+    """Named by the rubric's content mapping, the AI system's answer last; empty where the content is gone."""
     capture: Capture | None
     """None where the content is gone or was never captured."""
 

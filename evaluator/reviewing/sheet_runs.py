@@ -12,6 +12,7 @@ from evaluator.model.rubric import Rubric
 from evaluator.model.run import Run
 from evaluator.reviewing.review_sheet import ContentPart, SheetRun
 from evaluator.rubric_format.expressions import names_in
+from evaluator.rubric_format.placeholders import answer_name
 
 MOST_RUNS = 20
 """Attempts whose content a sheet holds; the deciding one is among them."""
@@ -47,12 +48,21 @@ def _sheet_run(
     present = capture if capture is not None and capture.fidelity is not Fidelity.MISSING else None
     shown: tuple[ContentPart, ...] = ()
     if present is not None:
+        content = content_for(rubric, run_facts(run, present))
         shown = tuple(
-            ContentPart(name, value, _fidelity(rubric.content[name], present))
-            for name, value in content_for(rubric, run_facts(run, present)).items()
+            ContentPart(name, content[name], _fidelity(rubric.content[name], present))
+            for name in _as_the_judge_reads(content)
         )
     shown_run = run.model_copy(update={"evaluations": []}) if hidden else run
     return SheetRun(shown_run, number, decides, shown, present)
+
+
+def _as_the_judge_reads(names: Mapping[str, object]) -> list[str]:
+    """The names of the content, the answer last."""
+    if not names:
+        return []
+    answer = answer_name(names.keys())
+    return [*(name for name in names if name != answer), answer]
 
 
 def _fidelity(expression: str, capture: Capture) -> Fidelity:
