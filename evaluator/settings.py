@@ -136,6 +136,15 @@ class Settings(BaseSettings):
     )
     redact_extra: str = Field(default="", description="A further regular expression to redact.")
 
+    audit_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.3, description="Share of a person's reviews that come from the audit stream while it has any."
+    )
+    gold_share: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        default=0.02, description="Share of a person's reviews that are gold items, whose verdict is known."
+    )
+    review_lease_minutes: Annotated[float, Field(ge=0.5, le=1440)] = Field(
+        default=10, description="How long somebody who has gone silent keeps the item they review."
+    )
     review_sla_hours: Annotated[float, Field(gt=0)] = Field(
         default=24, description="A review item that waits longer than this is overdue."
     )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 
 from evaluator.errors import BadInput
+from evaluator.model.person import Person, PersonRole
 from evaluator.model.review import Stream
-from evaluator.review_state import REASONS
+from evaluator.review_state import REASONS, reasons_meant
+from evaluator.store.review_claims import Wanted
 
 LONGEST_NAME = 400
 """Characters of a workflow's name or rubric's id: what captures and rubrics may have at most."""
@@ -56,6 +59,31 @@ class QueueFilter:
             reason=given["reason"],
             older_than_hours=_hours(given["older_than_hours"]),
         )
+
+
+def knows_reasons(person: Person) -> bool:
+    """Whether a person may tell by lists and filters what the judges said of items they have not reviewed."""
+    return person.may(PersonRole.AUTHOR)
+
+
+def wanted_by(person: Person, filters: QueueFilter, now: datetime) -> Wanted:
+    """What a person's filter asks of the store; what it must not tell them apart, it does not."""
+    hidden = not knows_reasons(person)
+    streams: tuple[str, ...] = (filters.stream,) if filters.stream else ()
+    if hidden and filters.stream in _ALIKE:
+        streams = _ALIKE
+    age = filters.older_than_hours
+    return Wanted(
+        workflow=filters.workflow,
+        rubric_id=filters.rubric,
+        streams=streams,
+        reasons=tuple(reasons_meant(filters.reason, hidden=hidden)) if filters.reason else (),
+        entered_before=None if age is None else now - timedelta(hours=age),
+    )
+
+
+_ALIKE = (str(Stream.AUDIT), str(Stream.TARGETED))
+"""Streams that nobody who is to stay blind can tell apart."""
 
 
 def _one_of(name: str, value: str, allowed: list[str]) -> None:

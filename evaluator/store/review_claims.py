@@ -187,11 +187,6 @@ def restrictions(connection: Connection, wanted: Wanted) -> list[ColumnElement[b
     return found
 
 
-def may_be_claimed(connection: Connection, person_id: str, wanted: Wanted, now: datetime) -> bool:
-    """Whether some slot is in line for a person, in whichever stream."""
-    return connection.execute(_in_line(connection, person_id, wanted, now).limit(1)).first() is not None
-
-
 def is_anything_open(connection: Connection, wanted: Wanted) -> bool:
     """Whether some review of an open item is wanting, whoever holds it."""
     found = (
