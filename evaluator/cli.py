@@ -32,9 +32,11 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 models_app = typer.Typer(no_args_is_help=True, help="The small local judge's weights.")
+notifications_app = typer.Typer(no_args_is_help=True, help="Messages to others: try them, see what came of them.")
 app.add_typer(keys_app, name="keys")
 app.add_typer(rubrics_app, name="rubrics")
 app.add_typer(models_app, name="models")
+app.add_typer(notifications_app, name="notifications")
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -290,6 +292,42 @@ def revoke_a_key(hint: Annotated[str, typer.Argument(help="How the key begins, a
                 f"No active key begins with {begins!r}.", hint="`adjudge keys list` shows how each begins."
             )
     typer.echo(f"Revoked {begins}….", err=True)
+
+
+@notifications_app.command("test")
+def try_notifications() -> None:
+    """Send a test message over each channel that is set, and say what came of it."""
+    from evaluator.console import err, out, plain
+    from evaluator.model.columns import utc_now
+    from evaluator.notifications.channel_check import try_channels
+    from evaluator.notifications.delivery_round import channels_of
+
+    told = try_channels(channels_of(load_settings()), utc_now())
+    for channel, attempt in told:
+        out.print(f"{'✓' if attempt.arrived else '✗'} {plain(channel)}: {plain(attempt.detail)}", highlight=False)
+    if not told:
+        err.print("No channel is set: ADJUDGE_REVIEW_WEBHOOK_URL or ADJUDGE_SMTP_URL sets one.", highlight=False)
+    if not told or not all(attempt.arrived for _, attempt in told):
+        raise typer.Exit(1)
+
+
+@notifications_app.command("list")
+def show_notifications(limit: Annotated[int, typer.Option(min=1, max=1000)] = 20) -> None:
+    """The last messages, newest first: what they told, how far each got."""
+    from rich.table import Table
+
+    from evaluator.console import out, plain
+    from evaluator.store.deliveries import last_deliveries
+
+    with opened() as deployment, deployment.database.read() as connection:
+        known = last_deliveries(connection, limit=limit)
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for column in ("made", "what", "by", "state", "attempts", "last attempt"):
+        table.add_column(column, overflow="fold")
+    for one in known:
+        state = one.state.replace("_", " ")
+        table.add_row(_day(one.created_at), one.kind, one.channel, state, f"{one.attempts}", plain(one.detail))
+    out.print(table if known else "No message was sent or queued yet.")
 
 
 @models_app.command("pull")

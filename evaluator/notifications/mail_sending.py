@@ -65,7 +65,7 @@ def mail_account(settings: Settings) -> MailAccount | None:
 def _addresses(variable: str, text: str) -> tuple[str, ...]:
     """The addresses of a setting, each as a header takes it."""
     found = getaddresses([text])
-    if not found or not all(_ADDRESS.fullmatch(address) for _, address in found):
+    if not found or not text.isprintable() or not all(_ADDRESS.fullmatch(address) for _, address in found):
         raise Misconfigured(
             f"{variable} has to be set with ADJUDGE_SMTP_URL."
             if not text

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from evaluator.errors import Misconfigured
+from evaluator.errors import Misconfigured, Refused
 from evaluator.model.columns import canonical_json
 from evaluator.model.delivery import Delivery
 from evaluator.notifications.attempt import SECONDS, Attempt
@@ -42,7 +42,7 @@ class WebhookEndpoint:
         return urlsplit(self.url).hostname or ""
 
 
-class PrivateAddress(OSError):
+class PrivateAddress(Refused):
     """A webhook's host resolves to no address that webhooks may go to."""
 
 

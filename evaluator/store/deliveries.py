@@ -17,7 +17,8 @@ _delivery = table_of(DeliveryRow)
 def queue_delivery(connection: Connection, delivery: Delivery) -> bool:
     """Keep a message to be sent when it is due; whether it is new, for one id is queued once."""
     statement = insert_into(connection, _delivery).on_conflict_do_nothing(index_elements=["delivery_id"])
-    return bool(connection.execute(statement, as_row(delivery)).rowcount)
+    written = connection.execute(statement.returning(_delivery.c.delivery_id), as_row(delivery))
+    return written.first() is not None
 
 
 def take_due(connection: Connection, now: datetime, *, lease: timedelta, limit: int = 20) -> list[Delivery]:
