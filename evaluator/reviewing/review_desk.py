@@ -34,7 +34,8 @@ LARGEST_BATCH = 200
 LONGEST_NOTE = 4000
 """Characters."""
 AUDIT_WINDOW = 20
-"""Claims over which the share of audits is kept: after a time without any, no more than a few come in a row."""
+"""Claims in a row, the next one among them, over which the share of audits is kept: after a time without any, no more
+than a few follow each other."""
 GOLD_WINDOW = 200
 """The same for gold items, which are far fewer."""
 
@@ -164,7 +165,7 @@ def _first_in_line(
 
 def audit_is_due(streams: list[Stream], share: float) -> bool:
     """Whether the next claim is to come from the audit stream, after claims from these, newest first."""
-    window = streams[:AUDIT_WINDOW]
+    window = streams[: AUDIT_WINDOW - 1]
     return window.count(Stream.AUDIT) < share * (len(window) + 1)
 
 
@@ -173,7 +174,7 @@ def gold_is_due(kinds: list[SlotKind], share: float) -> bool:
 
     Only once the share makes a whole one: nobody's first item is gold.
     """
-    window = kinds[:GOLD_WINDOW]
+    window = kinds[: GOLD_WINDOW - 1]
     return window.count(SlotKind.GOLD) + 1 <= share * (len(window) + 1)
 
 

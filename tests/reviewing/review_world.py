@@ -71,11 +71,16 @@ SAYINGS = {
 
 
 def reviewed_rubric(deployment: Deployment, rubric_id: str = "support", **changes: str) -> Rubric:
-    """The rubric in force, its file written where it is not there yet; `changes` as for `world.add_rubric`."""
+    """The rubric in force, its file written where it is not there yet; `changes` as for `world.add_rubric`.
+
+    All but `support` are quality rubrics unless said otherwise: a workflow has one that decides.
+    """
     if rubric_id not in {rubric.id for rubric in deployment.shelf.rubrics}:
-        changes = {"text": REVIEWED_RUBRIC, **changes}
+        role = "outcome" if rubric_id == "support" else "quality"
+        changes = {"text": REVIEWED_RUBRIC, "role": role, **changes}
         add_rubric(deployment.settings.rubrics_dir, rubric_id=rubric_id, **changes)
         deployment.shelf = type(deployment.shelf)(deployment.shelf.folder)  # else it looks again after a second
+    assert not deployment.shelf.problems
     return next(rubric for rubric in deployment.shelf.rubrics if rubric.id == rubric_id)
 
 
