@@ -81,7 +81,7 @@ def _reason(signal: Signal) -> str:
             who = signal.origin[:1].upper() + signal.origin[1:] or "A system of record"
             return f"{who} reported {signal.outcome} on {day}."
         case SignalSource.HUMAN:
-            return f"{signal.origin or 'A reviewer'} decided {signal.outcome} on {day}."
+            return f"{signal.reported_by or signal.origin or 'A reviewer'} decided {signal.outcome} on {day}."
         case SignalSource.JUDGE:
             who = f"The judge under {signal.origin}" if signal.origin else "The judge"
             return f"{who} found {signal.outcome} on {day}."

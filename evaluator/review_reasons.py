@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
 from typing import Any
 
+from evaluator.model.judgement import NotEvaluable
 from evaluator.model.rollup import RollupVerdict
 from evaluator.model.rubric import ReviewPolicy, Rubric
 from evaluator.model.verdict import VerdictLabel
@@ -66,9 +67,10 @@ def review_reasons(
     """Why a rubric's review policy wants a person to look at an event, in the policy's order; `audit` comes last.
 
     A reason that holds for one of the judged runs holds for the event. It is unknown as well where its rollup is and
-    waits for nothing. Without a judged run there is nothing to look at.
+    waits for nothing, be it that no judge came to a verdict. Before anything is judged, or known to be without a
+    verdict, there is nothing to look at; what a budget holds back still waits.
     """
-    if not runs:
+    if not runs and (not rollup.runs or rollup.waiting or NotEvaluable.BUDGET in rollup.not_evaluable):
         return ()
     held = {reason for run in runs for reason in reasons(policy.send, run.verdict, run.rubric, run.diagnostics)}
     if rollup.verdict == VerdictLabel.UNKNOWN and not rollup.waiting:
@@ -80,7 +82,7 @@ def review_reasons(
 
 def _held(condition: Condition, run: RunVerdict, rubric: Rubric, diagnostics: Mapping[str, Any]) -> str | None:
     if not isinstance(condition, str):
-        value = _number(diagnostics.get("value_amount"))
+        value = number_in(diagnostics.get("value_amount"))
         return VALUE_ABOVE if value is not None and any(value > most for most in condition.values()) else None
     match condition:
         case "unknown":
@@ -94,7 +96,7 @@ def _held(condition: Condition, run: RunVerdict, rubric: Rubric, diagnostics: Ma
         case "near_threshold":
             holds = _near_threshold(run, rubric)
         case "low_confidence":
-            confidence = _number(diagnostics.get("confidence"))
+            confidence = number_in(diagnostics.get("confidence"))
             holds = confidence is not None and confidence < LOW_CONFIDENCE
         case _:
             raise ValueError(f"No condition is called {condition!r}.")
@@ -108,7 +110,7 @@ def _near_threshold(run: RunVerdict, rubric: Rubric) -> bool:
     return any(abs(run.score - each) <= NEAR + _ROUNDING for each in thresholds)
 
 
-def _number(value: object) -> Decimal | None:
+def number_in(value: object) -> Decimal | None:
     """The number a value is or spells; None for truth values, texts that spell none, and what is not finite."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         return None

@@ -9,18 +9,20 @@ from hashlib import sha256
 from typing import Literal
 
 from evaluator.applicability import share_workflow
-from evaluator.combination import JudgeWord, RubricSays, judge_words
+from evaluator.combination import RubricSays, Word, all_words
 from evaluator.model.outcome import FinalOutcome, Outcome, OutcomeType, Resolution, Signal, SignalSource
 from evaluator.model.rollup import Rollup, RollupVerdict
 from evaluator.model.rubric import Combination, Role, Rubric
-from evaluator.model.verdict import VerdictLabel
+from evaluator.model.verdict import Verdict, VerdictLabel
 from evaluator.panel import RunVerdict, run_verdict
 from evaluator.resolution import judge_signal, resolve
+from evaluator.review_intake import bring_in
 from evaluator.review_reasons import JudgedRun, review_reasons
 from evaluator.rollup import RunStanding, roll_up
-from evaluator.store import outcomes
+from evaluator.store import outcomes, reviews
 from evaluator.store.database import Connection
 from evaluator.store.outcomes import Taken
+from evaluator.store.reviews import StandingReview
 from evaluator.store.rubric_versions import load_versions
 
 _EventUnderRubric = tuple[str, str]
@@ -53,11 +55,21 @@ def roll_up_events(
         for place, revision in enumerate(fresh):
             revision.position = first + place
         outcomes.append_rollups(connection, fresh)
+        bring_in(connection, fresh, known, now)
     current = {**standing, **{(one.event_id, one.rubric_id): one for one in fresh}}
     spoken_of = _spoken_of(standing, fresh, {key: current[key] for key in groups}, known)
     if spoken_of:
         of_events = {key: current[key] for key in groups if key[0] in spoken_of}
-        _signal_from_judges(connection, {one: workflows[one] for one in spoken_of}, of_events, known, now)
+        _signal(connection, {one: workflows[one] for one in spoken_of}, of_events, known, now)
+
+
+def hear_people(
+    connection: Connection, workflows: Mapping[str, str], rubrics: Mapping[str, Rubric], now: datetime
+) -> None:
+    """Bring signals and outcomes of events up to date with what people now say of them; arguments as above."""
+    rollups = {key: one for key, one in outcomes.current_rollups(connection, workflows.keys()).items() if one.runs}
+    known = _with_versions(connection, rubrics, {one.rubric_version for one in rollups.values()})
+    _signal(connection, workflows, rollups, known, now)
 
 
 def _with_versions(
@@ -176,36 +188,58 @@ def _speaks(rollup: Rollup, rubrics: Mapping[str, Rubric]) -> bool:
     return rollup.rubric_version in rubrics and rubrics[rollup.rubric_version].role == Role.OUTCOME
 
 
-def _signal_from_judges(
+def _signal(
     connection: Connection,
     workflows: Mapping[str, str],
     rollups: Mapping[_EventUnderRubric, Rollup],
     rubrics: Mapping[str, Rubric],
     now: datetime,
 ) -> None:
-    """Append what outcome rubrics now say of their events, where it differs from what stands."""
-    speaking: dict[str, list[Rollup]] = {event_id: [] for event_id in workflows}
+    """Append what judges and people now say of events under outcome rubrics, where it differs from what stands."""
+    people = reviews.standing_reviews(connection, workflows.keys())
+    rubrics = _with_versions(connection, rubrics, {one.verdict.rubric_version for one in people.values()})
+    beside = _outcome_rubrics(rollups, people, rubrics)
+    judged: dict[str, list[RubricSays]] = {event_id: [] for event_id in workflows}
     for (event_id, _), rollup in rollups.items():
         if _speaks(rollup, rubrics):
-            speaking[event_id].append(rollup)
-    said: dict[str, list[RubricSays]] = {}
-    for event_id, each in speaking.items():
-        beside = [rubrics[rollup.rubric_version] for rollup in each]
-        said[event_id] = [_what_it_says(rollup, rubrics[rollup.rubric_version], beside) for rollup in each]
-    for event_id, silent in _not_sampled(connection, rollups, rubrics):
-        said[event_id].append(silent)
+            judged[event_id].append(_judges_say(rollup, rubrics[rollup.rubric_version], beside[event_id]))
+    for event_id, silent in _not_sampled(connection, rollups, beside, rubrics):
+        judged[event_id].append(silent)
+    reviewed: dict[str, list[RubricSays]] = {event_id: [] for event_id in workflows}
+    for (event_id, _), one in people.items():
+        if (said := _person_says(one, rubrics[one.verdict.rubric_version], beside[event_id])) is not None:
+            reviewed[event_id].append(said)
     signals = outcomes.signals_of_events(connection, workflows.keys())
     fresh = {
         event_id: appended
-        for event_id, rubrics_say in sorted(said.items())
-        if (appended := _next_signals(event_id, judge_words(rubrics_say), signals[event_id], now))
+        for event_id in sorted(workflows)
+        if (
+            appended := _next_signals(
+                event_id, all_words(judged[event_id], reviewed[event_id]), signals[event_id], now
+            )
+        )
     }
     outcomes.append_signals(connection, [signal for appended in fresh.values() for signal in appended])
     known = {event_id: [*signals[event_id], *appended] for event_id, appended in fresh.items()}
     resolve_events(connection, {event_id: workflows[event_id] for event_id in fresh}, known, now)
 
 
-def _what_it_says(rollup: Rollup, rubric: Rubric, beside: Collection[Rubric]) -> RubricSays:
+def _outcome_rubrics(
+    rollups: Mapping[_EventUnderRubric, Rollup],
+    people: Mapping[_EventUnderRubric, StandingReview],
+    rubrics: Mapping[str, Rubric],
+) -> dict[str, list[Rubric]]:
+    """Event → the outcome rubrics that judges or people answered for it; judges' version where both did."""
+    answered = {key: one.verdict.rubric_version for key, one in people.items()}
+    answered |= {key: one.rubric_version for key, one in rollups.items()}
+    found: dict[str, list[Rubric]] = defaultdict(list)
+    for (event_id, _), version in answered.items():
+        if version in rubrics and rubrics[version].role == Role.OUTCOME:
+            found[event_id].append(rubrics[version])
+    return found
+
+
+def _judges_say(rollup: Rollup, rubric: Rubric, beside: Collection[Rubric]) -> RubricSays:
     outcome, outcome_type = judge_signal(rollup, rubric) or (None, OutcomeType.PENDING)
     return RubricSays(
         rubric_id=rubric.id,
@@ -222,6 +256,31 @@ def _what_it_says(rollup: Rollup, rubric: Rubric, beside: Collection[Rubric]) ->
     )
 
 
+def _person_says(one: StandingReview, rubric: Rubric, beside: Collection[Rubric]) -> RubricSays | None:
+    """What a person's verdict stands for by the version they answered, or None where it says nothing of the outcome."""
+    verdict: Verdict = one.verdict
+    mapping = rubric.mapping_for(VerdictLabel(verdict.verdict))
+    if mapping is None or mapping.outcome == FinalOutcome.PENDING:
+        return None
+    said = f"the judge said {one.judge_verdict}" if one.judge_verdict else "no judge said anything"
+    return RubricSays(
+        rubric_id=rubric.id,
+        combine=_combination(rubric, beside),
+        outcome=mapping.outcome,
+        outcome_type=mapping.type,
+        told=str(verdict.verdict),
+        reason=f"{verdict.judge} reviewed it: {verdict.verdict}; {said}",
+        facts={
+            "item_id": one.item_id,
+            "review_id": verdict.verdict_id,
+            "rubric_version": verdict.rubric_version,
+            "stream": one.stream,
+        },
+        by_person=verdict.judge,
+        review_id=verdict.verdict_id,
+    )
+
+
 def _combination(rubric: Rubric, beside: Collection[Rubric]) -> Combination | None:
     """How a rubric's outcome counts with those of others of the event.
 
@@ -233,10 +292,13 @@ def _combination(rubric: Rubric, beside: Collection[Rubric]) -> Combination | No
 
 
 def _not_sampled(
-    connection: Connection, rollups: Mapping[_EventUnderRubric, Rollup], rubrics: Mapping[str, Rubric]
+    connection: Connection,
+    rollups: Mapping[_EventUnderRubric, Rollup],
+    beside: Mapping[str, Collection[Rubric]],
+    rubrics: Mapping[str, Rubric],
 ) -> list[tuple[str, RubricSays]]:
-    """Rubrics that are combined with others of an event and took none of its runs: they cannot be known."""
-    combining = _combining(rollups, rubrics)
+    """Rubrics that are combined with others of an event and took none of its runs: judges do not know them."""
+    combining = {event_id for event_id, those in beside.items() if any(rubric.combine for rubric in those)}
     if not combining:
         return []
     sampled = {
@@ -255,37 +317,44 @@ def _not_sampled(
     ]
 
 
-def _next_signals(
-    event_id: str, words: Sequence[JudgeWord], before: Sequence[Signal], now: datetime
-) -> list[Signal]:
-    """What is to be appended so that the judge's words stand, and no other of its words does."""
-    by_origin: dict[str, list[Signal]] = defaultdict(list)
+def _next_signals(event_id: str, said: Sequence[Word], before: Sequence[Signal], now: datetime) -> list[Signal]:
+    """What is to be appended so that these words stand, and no other of judges and reviewers does."""
+    by_origin: dict[tuple[SignalSource, str], list[Signal]] = defaultdict(list)
     for signal in sorted(before, key=lambda one: (one.occurred_at, one.recorded_at, one.signal_id)):
-        if signal.source == SignalSource.JUDGE:
-            by_origin[signal.origin].append(signal)
-    gone = sorted(by_origin.keys() - {word.origin for word in words})
+        if signal.source in _TAKEN_BACK:
+            by_origin[SignalSource(signal.source), signal.origin].append(signal)
+    gone = sorted(by_origin.keys() - {(word.source, word.origin) for word in said})
     taken_back = [
-        JudgeWord(origin, FinalOutcome.PENDING, OutcomeType.PENDING, "no longer counts by itself for this event")
-        for origin in gone
+        Word(origin, FinalOutcome.PENDING, OutcomeType.PENDING, _TAKEN_BACK[source], source=source)
+        for source, origin in gone
     ]
     following = [
-        _next_signal(event_id, word, by_origin.get(word.origin, ()), now) for word in (*taken_back, *words)
+        _next_signal(event_id, word, by_origin.get((word.source, word.origin), ()), now)
+        for word in (*taken_back, *said)
     ]
     return [signal for signal in following if signal is not None]
 
 
-def _next_signal(event_id: str, word: JudgeWord, before: Sequence[Signal], now: datetime) -> Signal | None:
+_TAKEN_BACK = {  # of the sources that speak through settlement
+    SignalSource.JUDGE: "no longer counts by itself for this event",
+    SignalSource.HUMAN: "no review stands any more that decides this",
+}
+_SYSTEM = "adjudge"
+
+
+def _next_signal(event_id: str, word: Word, before: Sequence[Signal], now: datetime) -> Signal | None:
     last = before[-1] if before else None
     stood = (last.outcome, last.outcome_type) if last else (FinalOutcome.PENDING, OutcomeType.PENDING)
-    if stood == (word.outcome, word.outcome_type) or stood[0] == word.outcome == FinalOutcome.PENDING:
+    is_same = stood == (word.outcome, word.outcome_type) and (last is None or _rests_on(last) == word.rests_on)
+    if is_same or stood[0] == word.outcome == FinalOutcome.PENDING:
         return None
     if last is not None:  # clocks differ between workers; what is said later counts as later
         now = max(now, last.occurred_at + timedelta(microseconds=1))
     reference = f"{event_id}/{word.origin}/{len(before) + 1}"
     return Signal(
-        signal_id=signal_id(SignalSource.JUDGE, word.origin, reference),
+        signal_id=signal_id(word.source, word.origin, reference),
         event_id=event_id,
-        source=SignalSource.JUDGE,
+        source=word.source,
         outcome=word.outcome,
         outcome_type=word.outcome_type,
         reason=word.reason,
@@ -293,9 +362,16 @@ def _next_signal(event_id: str, word: JudgeWord, before: Sequence[Signal], now: 
         reference=reference,
         occurred_at=now,
         recorded_at=now,
-        reported_by="adjudge",
+        reported_by=word.by_person or _SYSTEM,
         facts=word.facts,
     )
+
+
+def _rests_on(signal: Signal) -> tuple[str, ...]:
+    """The reviews that a signal of people rests on."""
+    if signal.source != SignalSource.HUMAN:
+        return ()
+    return tuple(signal.facts.get("reviews") or [signal.facts.get("review_id", "")])
 
 
 def signal_id(source: SignalSource, origin: str, reference: str) -> str:

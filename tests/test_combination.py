@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.combination import WORST_FIRST, JudgeWord, RubricSays, judge_words
+from evaluator.combination import WORST_FIRST, RubricSays, Word, all_words, judge_words
 from evaluator.deployment import Deployment
 from evaluator.judging_orders import give_orders
 from evaluator.model.columns import utc_now
@@ -40,7 +40,7 @@ def says(letters: str, combine: Combination | None) -> list[RubricSays]:
     ]
 
 
-def outcomes_of(words: Sequence[JudgeWord]) -> list[FinalOutcome]:
+def outcomes_of(words: Sequence[Word]) -> list[FinalOutcome]:
     return [word.outcome for word in words]
 
 
@@ -133,6 +133,79 @@ def test_what_is_settled_at_once_no_late_word_overturns(letters: str, data: st.D
     for combine in Combination:
         [early], [late] = judge_words(says(letters, combine)), judge_words(says(later, combine))
         assert early.outcome in (PENDING, late.outcome)
+
+
+# where people say something of some rubrics
+
+
+def people_say(letters: str, combine: Combination | None) -> list[RubricSays]:
+    """As `says`, each by a person of her own; of - nobody says anything."""
+    return [
+        replace(one, by_person=f"Ada {one.rubric_id}", review_id=f"review {one.rubric_id}")
+        for one in says(letters, combine)
+        if one.outcome is not None
+    ]
+
+
+@pytest.mark.parametrize(
+    ("judges", "people", "rule", "expected", "by"),
+    [
+        ("ss", "f-", WORST, FAILED, "Ada a"),
+        ("sf", "s-", WORST, FAILED, ""),
+        ("ff", "-f", WORST, FAILED, "Ada b"),
+        ("ft", "-t", WORST, FAILED, ""),
+        ("ss", "s-", WORST, SUCCESS, ""),
+        ("fs", "ss", WORST, SUCCESS, "Ada a, Ada b"),
+        ("s-", "-p", WORST, PARTIAL, ""),
+        ("ff", "s-", BEST, SUCCESS, "Ada a"),
+        ("ss", "f-", BEST, SUCCESS, ""),
+        ("ss", "ff", BEST, FAILED, "Ada a, Ada b"),
+        ("f-", "--", BEST, PENDING, ""),
+        ("--", "f-", BEST, PENDING, ""),
+    ],
+)
+def test_the_common_word_is_peoples_where_they_decide_it(
+    judges: str, people: str, rule: Combination, expected: FinalOutcome, by: str
+) -> None:
+    common, *alone = all_words(says(judges, rule), people_say(people, rule))
+    assert (common.outcome, common.by_person) == (expected, by)
+    assert common.origin == f"{'reviews of ' if by else ''}rubrics a, b ({rule})"
+    assert [word.origin for word in alone] == ([f"rubrics a, b ({rule})"] if by else [])
+    assert alone == (judge_words(says(judges, rule)) if by else [])
+
+
+def test_a_person_speaks_beside_the_judges_of_a_rubric_that_is_not_combined() -> None:
+    [judge, person] = all_words(says("s", None), people_say("f", None))
+    assert (judge.origin, judge.outcome, judge.source) == ("rubric a", SUCCESS, "judge")
+    assert (person.origin, person.outcome, person.source) == ("review of a", FAILED, "human")
+    assert (person.by_person, person.rests_on) == ("Ada a", ("review a",))
+
+
+def test_people_may_speak_of_a_rubric_that_no_judge_spoke_under() -> None:
+    [common, alone] = all_words(says("s", WORST), people_say("sf", WORST)[1:])
+    assert (common.outcome, common.by_person, common.rests_on) == (FAILED, "Ada b", ("review b",))
+    assert (alone.origin, alone.outcome) == ("rubrics a, b (worst)", PENDING)
+
+
+@given(st.text("spft-", min_size=2, max_size=5), st.sampled_from(list(Combination)), st.data())
+def test_people_count_in_place_of_judges_and_decide_only_what_rests_on_them(
+    letters: str, rule: Combination, data: st.DataObject
+) -> None:
+    people = data.draw(st.text("spf-", min_size=len(letters), max_size=len(letters)))
+    mixed = "".join(judge if person == "-" else person for judge, person in zip(letters, people, strict=True))
+    common = all_words(says(letters, rule), people_say(people, rule))[0]
+    assert common.outcome == judge_words(says(mixed, rule))[0].outcome
+    if common.by_person:  # whatever the judges said of the others, it would be the same, or people said it all
+        others = data.draw(st.text("spf", min_size=len(letters), max_size=len(letters)))
+        changed = "".join(judge if person == "-" else person for judge, person in zip(others, people, strict=True))
+        assert judge_words(says(changed, rule))[0].outcome == common.outcome or not _ends(common.outcome, rule)
+    else:
+        assert "-" in people or common.outcome == PENDING
+
+
+def _ends(outcome: FinalOutcome, rule: Combination) -> bool:
+    """Whether nothing outdoes it."""
+    return outcome == (FAILED if rule == WORST else SUCCESS)
 
 
 # through the pipeline

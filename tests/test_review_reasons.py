@@ -161,6 +161,19 @@ def test_an_event_is_unknown_where_its_rollup_is_and_waits_for_nothing() -> None
     assert review_reasons(ReviewPolicy(), "e", event(FINE), rolled_up(unknown)) == (), "nobody asked for it"
 
 
-def test_without_a_judged_run_there_is_nothing_to_look_at() -> None:
-    policy = ReviewPolicy(send=("unknown",), audit_rate=1)
-    assert review_reasons(policy, "e", [], rolled_up(VerdictLabel.UNKNOWN)) == ()
+def unjudged(*, runs: int = 1, waiting: int = 0, **not_evaluable: int) -> RollupVerdict:
+    return rolled_up(VerdictLabel.UNKNOWN, waiting=waiting).model_copy(
+        update={"runs": runs, "not_evaluable": not_evaluable}
+    )
+
+
+def test_what_no_judge_could_judge_is_unknown_and_drawn_for_audit_as_all_others_are() -> None:
+    policy = ReviewPolicy(send=("unknown", "critical_fail"), audit_rate=1)
+    assert review_reasons(policy, "e", [], unjudged(timeout=1)) == ("unknown", "audit")
+    assert review_reasons(ReviewPolicy(audit_rate=1), "e", [], unjudged(refused=1)) == ("audit",)
+    assert review_reasons(ReviewPolicy(), "e", [], unjudged(refused=1)) == ()
+
+
+@pytest.mark.parametrize("rollup", [unjudged(runs=0), unjudged(runs=2, waiting=1, timeout=1), unjudged(budget=1)])
+def test_before_anything_is_judged_or_given_up_there_is_nothing_to_look_at(rollup: RollupVerdict) -> None:
+    assert review_reasons(ReviewPolicy(send=("unknown",), audit_rate=1), "e", [], rollup) == ()

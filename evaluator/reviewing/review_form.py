@@ -68,8 +68,7 @@ class Answered:
 def read_answers(rubric: Rubric, form: ReviewForm, *, by_code: Mapping[str, CriterionVerdict]) -> Answered:
     """What a form says under the rubric; `by_code` are the criteria that code answers for the content, by id.
 
-    What code checked or left out is not asked of people. What it only presumed of a question (precheck) stands where
-    the person says nothing of it. Raises BadInput, naming every criterion and what is allowed: for a criterion that is
+    These are not asked of people. Raises BadInput, naming every criterion and what is allowed: for a criterion that is
     missing, unknown, answered twice or with what it does not take; for a verdict other than the proposed one without a
     note; for a text that is too long; for answers or a verdict beside cannot_judge.
     """
@@ -86,11 +85,6 @@ def read_answers(rubric: Rubric, form: ReviewForm, *, by_code: Mapping[str, Crit
             hint="Say why in the note, or take the verdict that the answers come to.",
         )
     return Answered(criteria, scored.verdict, verdict, scored.score, note)
-
-
-def asked_of_people(rubric: Rubric, by_code: Mapping[str, CriterionVerdict]) -> tuple[Criterion, ...]:
-    """The criteria that a person answers: all but those that code checked or left out."""
-    return tuple(each for each in rubric.criteria if not _is_settled(by_code.get(each.id)))
 
 
 def allowed_values(criterion: Criterion) -> tuple[str, ...]:
@@ -135,7 +129,7 @@ def _cannot_judge(form: ReviewForm, note: str) -> Answered:
 def _criteria(
     rubric: Rubric, answers: Sequence[Answer], by_code: Mapping[str, CriterionVerdict]
 ) -> tuple[CriterionVerdict, ...]:
-    asked = {each.id: each for each in asked_of_people(rubric, by_code)}
+    asked = {each.id: each for each in rubric.criteria if each.id not in by_code}
     given: dict[str, Answer] = {}
     problems = []
     for answer in answers:
@@ -151,7 +145,7 @@ def _criteria(
     problems += [
         f"{name} is not answered: it takes {_one_of(criterion)}"
         for name, criterion in asked.items()
-        if name not in answered and name not in by_code
+        if name not in answered
     ]
     if problems:
         raise BadInput(f"These answers cannot be taken: {'; '.join(problems)}.")
@@ -170,10 +164,6 @@ def _not_asked(name: str, rubric: Rubric, asked: Mapping[str, Criterion]) -> str
 def _one_of(criterion: Criterion) -> str:
     *others, last = allowed_values(criterion)
     return f"{', '.join(others)} or {last}"
-
-
-def _is_settled(found: CriterionVerdict | None) -> bool:
-    return found is not None and found.decided_by == "check"
 
 
 def _verdict(criterion: Criterion, value: str) -> CriterionVerdict:

@@ -13,6 +13,7 @@ from evaluator.economics import EventCost, cost_of_event
 from evaluator.model.event import Event
 from evaluator.model.outcome import FinalOutcome, Outcome
 from evaluator.model.rollup import Rollup
+from evaluator.model.verdict import VerdictSource
 from evaluator.store.database import table_of
 from evaluator.store.outcomes import current_outcomes, current_rollups
 from evaluator.store.tables import EventRow, OutcomeRow, RunRow, VerdictRow
@@ -108,7 +109,9 @@ def judging_spend_of(connection: Connection, event_ids: Sequence[str]) -> dict[s
     """Event id → (US dollars that judging it cost, verdicts without a known price)."""
     spend: dict[str, tuple[Decimal, int]] = {}
     for row in connection.execute(
-        select(_verdict.c.event_id, _verdict.c.cost_usd).where(_verdict.c.event_id.in_(event_ids))
+        select(_verdict.c.event_id, _verdict.c.cost_usd).where(
+            _verdict.c.event_id.in_(event_ids), _verdict.c.source == VerdictSource.JUDGE
+        )
     ):
         usd, unpriced = spend.get(row.event_id, (Decimal(0), 0))
         missing = row.cost_usd is None

@@ -111,6 +111,13 @@ def set_counts(connection: Connection, counts: Mapping[str, bool]) -> None:
         )
 
 
+def end_rounds_before(connection: Connection, item_id: str, number: int) -> None:
+    """Let the reviews of earlier rounds no longer take part in the item's state; their verdict stands meanwhile."""
+    connection.execute(
+        update(_review).where(_review.c.item_id == item_id, _review.c.round < number).values(counts=False)
+    )
+
+
 def standing_reviews(connection: Connection, event_ids: Collection[str]) -> dict[tuple[str, str], StandingReview]:
     """(event, rubric) → the verdict of people that stands, where one does."""
     if not event_ids:
