@@ -17,6 +17,7 @@ class Page(HTMLParser):
         self.referred: list[str] = []
         self.inline: list[str] = []
         self.headings: list[int] = []
+        self.radios_alone: list[str] = []
         self.controls: list[str] = []
         self.labelled: list[str] = []
         self.feed(text)
@@ -25,15 +26,23 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         self.ids += [given["id"]] if "id" in given else []
-        self.referred += given.get("aria-labelledby", "").split()
+        self.referred += f"{given.get('aria-labelledby', '')} {given.get('aria-describedby', '')}".split()
         self.inline += [name for name in given if name == "style" or name.startswith("on")]
-        self.inline += [tag] if tag in ("style", "script") else []
+        self.inline += [tag] if tag == "style" or (tag == "script" and "src" not in given) else []
         self.headings += [int(tag[1])] if tag in ("h1", "h2", "h3", "h4") else []
-        if tag == "input" and given.get("type") != "hidden":
-            self.controls.append(given.get("id", ""))
+        if tag in ("input", "select", "textarea") and given.get("type") != "hidden":
+            self._look_at_control(tag, given)
         self.labelled += [given["for"]] if tag == "label" else []
         if tag not in self.VOID:
             self.open.append(tag)
+
+    def _look_at_control(self, tag: str, given: dict[str, str]) -> None:
+        """A control is labelled by a label with its id, by a label around it, or by itself."""
+        name = given.get("id") or given.get("name", tag)
+        if "label" not in self.open and not {"aria-label", "aria-labelledby"} & given.keys():
+            self.controls.append(name)
+        if given.get("type") == "radio" and "fieldset" not in self.open:
+            self.radios_alone.append(name)
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in self.VOID:
@@ -48,6 +57,7 @@ def assert_well_made(text: str) -> None:
     assert not any(" " in each for each in page.ids)
     assert set(page.referred) <= set(page.ids)
     assert set(page.controls) <= set(page.labelled)
+    assert page.radios_alone == []
     assert page.inline == []
     assert page.headings[0] == 1
     assert all(after - before <= 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
