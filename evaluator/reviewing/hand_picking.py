@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 
 from evaluator.deployment import Deployment
 from evaluator.errors import BadInput, NotFound, WrongRole
@@ -15,6 +14,7 @@ from evaluator.model.review import ItemState, ReviewItem, Stream, item_id_of
 from evaluator.model.rollup import Rollup
 from evaluator.model.rubric import Rubric
 from evaluator.model.run import Run
+from evaluator.review_intake import currency_in, value_in
 from evaluator.review_priority import head_start
 from evaluator.reviewing.review_form import LONGEST_NOTE, storable
 from evaluator.rubric_format.rubric_problems import quoted
@@ -23,6 +23,7 @@ from evaluator.store.database import Connection
 from evaluator.store.outcomes import current_rollups
 from evaluator.store.review_claims import open_slots
 from evaluator.store.review_items import WAITING, add_act, add_items, find_item, reopen_item, set_state
+from evaluator.store.reviews import end_rounds_before
 from evaluator.store.rubric_versions import load_versions, store_version
 from evaluator.store.runs import lock_events, runs_of_events
 
@@ -149,6 +150,7 @@ def _pick(
             add_items(connection, [fresh])
         else:
             fresh = reopen_item(connection, fresh, now)
+            end_rounds_before(connection, fresh.item_id, fresh.round)
             add_act(
                 connection,
                 fresh.item_id,
@@ -226,7 +228,7 @@ def _item(found: _Chosen, rubric_id: str, note: str, now: datetime, known: Revie
     """The item as it is opened; of earlier reasons those stay that are true of a picked one."""
     earlier = [one for one in (known.reasons if known else ()) if one not in ("audit", PICKED)]
     reasons = [*earlier, PICKED]
-    value = value_of(found.run)
+    value = value_in(found.run.diagnostics)
     verdict = found.rollup.verdict if found.rollup else None
     return ReviewItem(
         item_id=item_id_of(found.event_id, rubric_id),
@@ -240,29 +242,25 @@ def _item(found: _Chosen, rubric_id: str, note: str, now: datetime, known: Revie
         reasons=reasons,
         blind=found.rubric.review.blind,
         reviewers=found.rubric.review.reviewers,
-        value_amount=value[0],
-        value_currency=value[1],
+        value_amount=value,
+        value_currency=currency_in(found.run.diagnostics) if value is not None else None,
         note=note,
-        rank_at=now - head_start(reasons, verdict, value=value[0]),
+        rank_at=now - head_start(reasons, verdict, value=value),
         entered_at=now,
         created_at=now,
     )
 
 
-def value_of(run: Run) -> tuple[Decimal | None, str | None]:
-    """What the app said the event is worth, and in which currency; None where it said nothing that is a number."""
-    try:
-        amount = Decimal(str(run.diagnostics.get("value_amount", "")))
-    except InvalidOperation:
-        return None, None
-    currency = run.diagnostics.get("value_currency")
-    return (amount if amount.is_finite() else None), currency if isinstance(currency, str) else None
-
-
 def _mark(connection: Connection, known: ReviewItem, note: str, now: datetime) -> None:
-    """Add the reason and the note to an item that waits; its stream and its place in line stay."""
+    """Add the reason and the note to an item that waits; its place in line stays.
+
+    What the policy sent becomes picked, so that it stays when the policy's reasons vanish; the audit stays the audit.
+    """
     if PICKED not in known.reasons:
-        add_items(connection, [known.model_copy(update={"reasons": [*known.reasons, PICKED]})])
+        stream = Stream.AUDIT if known.stream == Stream.AUDIT else Stream.PICKED
+        marked = known.model_copy(update={"reasons": [*known.reasons, PICKED], "stream": stream})
+        add_items(connection, [marked])
+        open_slots(connection, [marked])
     if note:
         set_state(connection, known.item_id, ItemState(known.state), now, note=note)
 

@@ -48,7 +48,15 @@ def test_an_event_that_was_never_judged_can_be_picked(deployment: Deployment) ->
     assert deployment.rubric_versions({rubric.version})[rubric.version].title == rubric.title
 
 
-def test_an_item_that_waits_keeps_its_stream_and_gains_reason_and_note(deployment: Deployment) -> None:
+def test_what_the_policy_sent_stays_once_it_is_picked(deployment: Deployment) -> None:
+    author = somebody(deployment, "Eve", PersonRole.AUTHOR)
+    item_in_queue(deployment, reasons=("unknown",))
+    item = pick(deployment, author, "ticket-1", "support")
+    assert (item.stream, item.reasons) == (Stream.PICKED, ["unknown", "picked"])
+    assert [(one.stream, one.state) for one in slots(deployment, item.item_id)] == [(Stream.PICKED, SlotState.OPEN)]
+
+
+def test_an_audit_that_waits_keeps_its_stream_and_gains_reason_and_note(deployment: Deployment) -> None:
     author = somebody(deployment, "Eve", PersonRole.AUTHOR)
     before = item_in_queue(deployment, reasons=("audit",), stream=Stream.AUDIT)
     for note in ("First.", "Second.", ""):
