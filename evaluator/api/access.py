@@ -15,9 +15,9 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
 
 from evaluator.deployment import Deployment
-from evaluator.errors import NoKey, WrongScope
+from evaluator.errors import NoKey, WrongRole, WrongScope
 from evaluator.model.api_key import ApiKey, Scope
-from evaluator.model.person import Person
+from evaluator.model.person import Person, PersonRole
 from evaluator.store.api_keys import find_key, hash_of
 from evaluator.store.people import find_person
 
@@ -148,3 +148,20 @@ def _owner_of(deployment: Deployment, key: ApiKey) -> Person | None:
 
 Reviewing = Annotated[tuple[ApiKey, Person], Depends(_reviewing)]
 """Who reviews over the API: their key and the person as they stand now; what the role allows is for the desk to say."""
+
+
+async def _exporting(request: Request, _bearer: Bearer = None, _header: KeyHeader = None) -> None:
+    """A key that reads everything, or an author's own; raises NoKey, WrongScope or WrongRole."""
+    keys: KeyRing = request.app.state.keys
+    try:
+        await keys.admit(request.headers, Scope.READ)
+    except WrongScope:
+        _, person = await _reviewing(request)
+        if not person.may(PersonRole.AUTHOR):
+            raise WrongRole(
+                f"An export holds what judges said of items you have not reviewed; your role is {person.role}.",
+                hint="Ask an author, or use a key with the scope read.",
+            ) from None
+
+
+Exporting = Annotated[None, Depends(_exporting)]
