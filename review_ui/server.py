@@ -6,12 +6,15 @@ import logging
 import signal
 import sys
 import threading
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evaluator import cli
 from evaluator.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from evaluator.deployment import Deployment
 
 app = cli.app
 
@@ -33,6 +36,7 @@ def serve(
     ending = end_on_signals()
     with running(settings, with_worker=not no_worker) as server:
         announce(settings, server.address, with_worker=not no_worker)
+        announce_set_up(server.deployment, server.address)
         server.wait(ending)
         typer.echo("Ending: what is being judged may finish.", err=True)
 
@@ -65,6 +69,19 @@ def announce(settings: Settings, address: str, *, with_worker: bool) -> None:
         "Keys      adjudge keys create --name NAME --scope ingest",
     )
     typer.echo("\n".join(lines))
+    sys.stdout.flush()
+
+
+def announce_set_up(deployment: Deployment, address: str) -> None:
+    """Where the first account is made, and the code that takes from another machine; nothing once there is one."""
+    from evaluator.accounts.people_directory import set_up_code
+    from evaluator.store.people import anybody_has_account
+
+    with deployment.database.read() as connection:
+        if anybody_has_account(connection):
+            return
+    base = deployment.settings.public_url.rstrip("/") or address
+    typer.echo(f"Set up    {base}/set-up?code={set_up_code(deployment)}")
     sys.stdout.flush()
 
 

@@ -15,13 +15,26 @@ import uvicorn
 from fastapi import FastAPI
 
 from evaluator.accounts.session_book import SessionBook
+from evaluator.accounts.sign_in import AttemptCounter
 from evaluator.api.app import create_app
 from evaluator.deployment import Deployment
 from evaluator.errors import Misconfigured
 from evaluator.settings import Settings
 from review_ui import assets
+from review_ui.error_pages import install_error_pages
 from review_ui.impatience import ImpatientProtocol
-from review_ui.pages import backtest_page, rubric_page, rubrics, status
+from review_ui.pages import (
+    audit_page,
+    backtest_page,
+    keys_page,
+    people_page,
+    preferences_page,
+    rubric_page,
+    rubrics,
+    set_up_page,
+    sign_in_page,
+    status,
+)
 
 if TYPE_CHECKING:
     from evaluator.engine import Engine
@@ -38,9 +51,22 @@ def build_app(deployment: Deployment, worker: Worker | None = None) -> FastAPI:
     """API and pages over one deployment."""
     app = create_app(deployment, engine_status=worker.is_running if worker else None)
     app.state.sessions = SessionBook(deployment)
-    for screen in (status, rubrics, rubric_page, backtest_page):
+    app.state.attempts = AttemptCounter()
+    for screen in (
+        status,
+        rubrics,
+        rubric_page,
+        backtest_page,
+        sign_in_page,
+        set_up_page,
+        preferences_page,
+        people_page,
+        keys_page,
+        audit_page,
+    ):
         app.include_router(screen.router)
     app.include_router(assets.router)
+    install_error_pages(app)
     return app
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from evaluator.model.api_key import ApiKey, AuditEntry, Scope
 from evaluator.store.database import as_row, table_of
@@ -78,10 +78,19 @@ def list_keys(connection: Connection) -> list[ApiKey]:
     ]
 
 
-def revoke_key(connection: Connection, hint: str, now: datetime) -> int:
-    """Revoke the active keys that begin so; how many."""
+def keys_of_person(connection: Connection, person_id: str) -> list[ApiKey]:
+    """A person's own keys that are not revoked, oldest first."""
+    rows = connection.execute(
+        select(_key).where(_key.c.person_id == person_id, _key.c.revoked_at.is_(None)).order_by(_key.c.created_at)
+    ).mappings()
+    return [ApiKey.model_validate(dict(row)) for row in rows]
+
+
+def revoke_key(connection: Connection, hint: str, now: datetime, *, person_id: str | None = None) -> int:
+    """Revoke the active keys that begin so, with `person_id` that person's only; how many."""
+    whose = () if person_id is None else (_key.c.person_id == person_id,)
     return connection.execute(
-        update(_key).where(_key.c.hint == hint, _key.c.revoked_at.is_(None)).values(revoked_at=now)
+        update(_key).where(_key.c.hint == hint, _key.c.revoked_at.is_(None), *whose).values(revoked_at=now)
     ).rowcount
 
 
@@ -94,7 +103,28 @@ def audit(
     connection.execute(_audit.insert(), row)
 
 
-def audit_trail(connection: Connection, *, limit: int = 100) -> list[AuditEntry]:
-    """The last privileged acts, newest first."""
-    rows = connection.execute(select(_audit).order_by(_audit.c.audit_id.desc()).limit(limit)).mappings()
-    return [AuditEntry.model_validate(dict(row)) for row in rows]
+def audit_trail(
+    connection: Connection,
+    *,
+    limit: int = 100,
+    actor: str = "",
+    act: str = "",
+    subject: str = "",
+    before: int | None = None,
+) -> list[AuditEntry]:
+    """Privileged acts, newest first: whose actor and subject hold these words, of this act, earlier than an entry."""
+    wanted = select(_audit).order_by(_audit.c.audit_id.desc()).limit(limit)
+    if actor:
+        wanted = wanted.where(func.lower(_audit.c.actor).contains(actor.lower(), autoescape=True))
+    if subject:
+        wanted = wanted.where(func.lower(_audit.c.subject).contains(subject.lower(), autoescape=True))
+    if act:
+        wanted = wanted.where(_audit.c.act == act)
+    if before is not None:
+        wanted = wanted.where(_audit.c.audit_id < before)
+    return [AuditEntry.model_validate(dict(row)) for row in connection.execute(wanted).mappings()]
+
+
+def audited_acts(connection: Connection) -> list[str]:
+    """Every act that was ever recorded, by name."""
+    return sorted(connection.execute(select(_audit.c.act).distinct()).scalars())

@@ -77,7 +77,8 @@ def anybody_has_account(connection: Connection) -> bool:
 
 def update_person(connection: Connection, person_id: str, **changes: Any) -> None:
     """Set fields of a person; nothing where there is no such person."""
-    connection.execute(update(_person).where(_person.c.person_id == person_id).values(**changes))
+    if changes:
+        connection.execute(update(_person).where(_person.c.person_id == person_id).values(**changes))
 
 
 def count_failed_sign_in(connection: Connection, person_id: str) -> int:

@@ -37,7 +37,7 @@ from evaluator.store.rubric_figures import backtest_counts, backtested_runs
 from evaluator.store.runs import load_captures
 from evaluator.wording import duration
 from review_ui.charts import HUE, ICON, VERDICT_ORDER, IntervalMark, Share, interval_mark, shares
-from review_ui.guard import may_see_pages
+from review_ui.guard import SeesPages, may_see_pages
 from review_ui.pages.rubric_page import REFRESH_SECONDS, unknown
 from review_ui.presentation import page
 from review_ui.rubric_words import short
@@ -181,6 +181,7 @@ class BacktestPage:
 @router.get("/rubrics/{rubric_id}/backtests/{backtest_id}")
 def show_backtest(
     request: Request,
+    visitor: SeesPages,
     rubric_id: str,
     backtest_id: str,
     kind: Annotated[str, Query(description="Only flips of this kind.")] = "",
@@ -194,7 +195,8 @@ def show_backtest(
     with deployment.database.read() as connection:
         backtest = find_backtest(connection, backtest_id)
         if backtest is None or backtest.rubric_id != rubric_id:
-            return unknown("No such backtest", NotFound(f"{rubric_id} has no backtest {quoted(backtest_id)}."))
+            missing = NotFound(f"{rubric_id} has no backtest {quoted(backtest_id)}.")
+            return unknown("No such backtest", missing, visitor)
         report = report_kept(backtest)
         flips = [flip for flip in report.flips if kind in ("", flip.kind)] if report else []
         first = _first_shown(flips, start, run, event)
@@ -224,7 +226,8 @@ def show_backtest(
         refreshing=running and refresh != "off",
         may_refresh=running,
     )
-    return page("backtest.html", context, headers={"refresh": str(REFRESH_SECONDS)} if context.refreshing else None)
+    headers = {"refresh": str(REFRESH_SECONDS)} if context.refreshing else None
+    return page("backtest.html", context, visitor=visitor, headers=headers)
 
 
 def report_kept(backtest: Backtest) -> BacktestReport | None:

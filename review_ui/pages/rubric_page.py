@@ -37,9 +37,10 @@ from evaluator.store.rubric_figures import (
 )
 from evaluator.wording import noun
 from review_ui.charts import CRITERION_ORDER, VERDICT_ORDER, DayBar, Share, day_bars, shares
-from review_ui.guard import may_see_pages
+from review_ui.guard import SeesPages, may_see_pages
 from review_ui.presentation import page
 from review_ui.rubric_words import BACKTEST, in_a_line, short, standing_of_criterion
+from review_ui.visitor import Visitor
 
 DAYS = 14
 LAST_BACKTESTS = 10
@@ -144,6 +145,7 @@ class UnknownPage:
 @router.get("/rubrics/{rubric_id}")
 def show_rubric(
     request: Request,
+    visitor: SeesPages,
     rubric_id: str,
     version: Annotated[str | None, Query(description="Another version, by its first digits.")] = None,
     run: Annotated[str, Query(description="The run whose prompt is shown.")] = "",
@@ -154,14 +156,15 @@ def show_rubric(
     try:
         known = known_rubric(deployment, rubric_id, version or None)
     except NotFound as missing:
-        return unknown("No such rubric", missing)
+        return unknown("No such rubric", missing, visitor)
     context = context_of(deployment, known, asked=bool(version), run=run.strip(), refresh=refresh)
-    return page("rubric.html", context, headers={"refresh": str(REFRESH_SECONDS)} if context.refreshing else None)
+    headers = {"refresh": str(REFRESH_SECONDS)} if context.refreshing else None
+    return page("rubric.html", context, visitor=visitor, headers=headers)
 
 
-def unknown(title: str, missing: NotFound) -> HTMLResponse:
+def unknown(title: str, missing: NotFound, visitor: Visitor | None = None) -> HTMLResponse:
     """The page for what is not there, as 404."""
-    return page("not_there.html", UnknownPage(title, missing.message), status=404)
+    return page("not_there.html", UnknownPage(title, missing.message), visitor=visitor, status=404)
 
 
 def context_of(deployment: Deployment, known: KnownRubric, *, asked: bool, run: str, refresh: str) -> RubricPage:

@@ -12,7 +12,7 @@ from evaluator.deployment import Deployment
 from evaluator.store.rubric_figures import RECENT
 from evaluator.wording import plural
 from review_ui.charts import VERDICT_ORDER, Share, shares
-from review_ui.guard import may_see_pages
+from review_ui.guard import SeesPages, may_see_pages
 from review_ui.presentation import page
 from review_ui.rubric_words import findings, role_in_words, rollup_in_words, runs_in_words, short
 
@@ -45,7 +45,7 @@ class RubricsPage:
 
 
 @router.get("/rubrics")
-def show_rubrics(request: Request) -> HTMLResponse:
+def show_rubrics(request: Request, visitor: SeesPages) -> HTMLResponse:
     """All rubrics at one look; holds no captured content."""
     deployment: Deployment = request.app.state.deployment
     catalogue = catalogue_of(deployment)
@@ -56,7 +56,7 @@ def show_rubrics(request: Request) -> HTMLResponse:
         broken=catalogue.broken,
         recent=RECENT,
     )
-    return page("rubrics.html", context)
+    return page("rubrics.html", context, visitor=visitor)
 
 
 def headline(catalogue: Catalogue) -> str:

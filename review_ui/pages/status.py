@@ -15,7 +15,7 @@ from evaluator.situation import Situation, situation_of
 from evaluator.store.event_list import EventLine, list_events
 from evaluator.wording import DECIDED_BY, plural
 from review_ui.charts import HUE, ICON, VERDICT_ORDER, Share, shares
-from review_ui.guard import is_local, may_see_pages
+from review_ui.guard import SeesPages, is_local, may_see_pages
 from review_ui.presentation import page
 
 LATEST = 15
@@ -67,7 +67,9 @@ class StatusPage:
 
 @router.get("/")
 def show_status(
-    request: Request, refresh: Annotated[str, Query(description="off: do not load the page again.")] = "on"
+    request: Request,
+    visitor: SeesPages,
+    refresh: Annotated[str, Query(description="off: do not load the page again.")] = "on",
 ) -> HTMLResponse:
     """One look at the whole way; loads itself again while something is on it."""
     deployment: Deployment = request.app.state.deployment
@@ -87,7 +89,7 @@ def show_status(
         may_refresh=is_moving,
     )
     headers = {"refresh": str(REFRESH_SECONDS)} if context.refreshing else None
-    return page("status.html", context, headers=headers)
+    return page("status.html", context, visitor=visitor, headers=headers)
 
 
 def headline(situation: Situation) -> str:

@@ -65,7 +65,8 @@ def test_from_elsewhere_pages_of_rubrics_need_a_key_that_may_read(
     judged_support(deployment, runs=4, reviewed=0)
     backtest(deployment, runs=2)
     for headers in ({"x-forwarded-for": "10.0.0.9"}, {"host": "adjudge.example"}, {"via": "1.1 proxy"}):
-        assert browser.get(path, headers=headers).status_code == 401
+        refused = browser.get(path, headers=headers, follow_redirects=False)
+        assert (refused.status_code, refused.headers["location"]) == (303, f"/sign-in?next={path}")
         assert browser.get(path, headers={**headers, **app_of_the_product.headers}).status_code == 403
         assert browser.get(path, headers={**headers, **resolver.headers}).status_code in {200, 404}
     page = browser.get(path)

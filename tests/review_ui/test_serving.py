@@ -92,7 +92,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(settings: Settings) -> None:
 def test_a_proxys_word_about_the_client_is_not_taken(settings: Settings) -> None:
     with serving(settings, "--no-worker") as (_, address):
         answer = httpx.get(address, headers={"x-forwarded-for": "127.0.0.1"}, trust_env=False)
-    assert answer.status_code == 401
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
 
 
 def test_ending_takes_no_longer_than_an_orchestrator_waits() -> None:
