@@ -172,6 +172,10 @@ class Engine:
         """Judge one batch; returns when its last judgement is written."""
         return self._judging.run(self._runner.run(batch))
 
+    def judge_beside(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run judging that is no batch's on the loop all judges are called on; its result, once it is there."""
+        return self._judging.run(work)
+
     def note_failure(self, kind: str, error: BaseException) -> None:
         """Make an error that no stage expected visible: where it happened, never its text."""
         frames = "".join(traceback.format_tb(error.__traceback__))

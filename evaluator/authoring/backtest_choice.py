@@ -77,6 +77,11 @@ def versions_for(deployment: Deployment, candidate: str, against: str | None = N
                 hint="Edit the candidate, or name another version with --against.",
             )
         return Versions(new, old, f"named with --against: {old.place}")
+    return versions_beside(deployment, new)
+
+
+def versions_beside(deployment: Deployment, new: NamedRubric) -> Versions:
+    """A candidate and the version in force, or the last one before it where that is the candidate."""
     in_force = next((one for one in deployment.shelf.loaded if one.rubric.id == new.rubric.id), None)
     if in_force is not None and in_force.rubric.version != new.rubric.version:
         old = NamedRubric(in_force.rubric, in_force.source, str(in_force.path))

@@ -9,12 +9,12 @@ import signal
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from evaluator.applicability import content_for, run_facts
 from evaluator.authoring.backtest_comparison import REUSED
@@ -81,6 +81,28 @@ class Watch(Protocol):
         """Something went wrong, in words without content."""
 
 
+def never() -> bool:
+    """Nobody asks for an end."""
+    return False
+
+
+def on_a_loop_of_its_own(work: Coroutine[Any, Any, None]) -> None:
+    """Run on an event loop that ends with the work."""
+    asyncio.run(work)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where a backtest judges, and how it is told to end."""
+
+    run: Callable[[Coroutine[Any, Any, None]], None] = on_a_loop_of_its_own
+    """Runs it to its end on an event loop."""
+    shared: bool = False
+    """Whether others judge on that loop: connections stay open for them."""
+    ends: Callable[[], bool] = never
+    """Asked twice a second; True lets what is being asked finish and stops the rest."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedUnit:
     """A unit with all that its judges need."""
@@ -105,6 +127,7 @@ class Judging:
         spent: Decimal,
         max_usd: Decimal | None,
         watch: Watch,
+        host: Host = Host(),
     ) -> None:
         self.finished: set[tuple[str, str]] = set()
         """(run, version) of all that was asked about it."""
@@ -113,6 +136,7 @@ class Judging:
         self._plan = plan
         self._id = backtest_id
         self._watch = watch
+        self._host = host
         self._purse = Purse(max_usd, spent)
         self._threads = FewThreads()
         self._endpoints: dict[str, Endpoint] = {}
@@ -142,7 +166,8 @@ class Judging:
             with self._interruptible():
                 await self._judge_all()
         finally:
-            await close()
+            if not self._host.shared:
+                await close()
 
     def _stop(self, because: str) -> None:
         self.stopped_because = self.stopped_because or because
@@ -443,6 +468,8 @@ class Judging:
         while not over.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), WRITE_SECONDS)
+            if self._host.ends():
+                self._stop(INTERRUPTED)
             await self._flush()
 
     async def _flush(self) -> None:

@@ -5,7 +5,6 @@ It writes to its own tables only: no judgement, rollup, signal, outcome or budge
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from evaluator.authoring.backtest_choice import Choice, Versions
 from evaluator.authoring.backtest_comparison import Ran, report_of
-from evaluator.authoring.backtest_judging import Judging, Watch
+from evaluator.authoring.backtest_judging import Host, Judging, Watch
 from evaluator.authoring.backtest_plan import Plan
 from evaluator.authoring.backtest_report import BacktestReport
 from evaluator.authoring.heard_verdicts import ComparedVersion
@@ -41,6 +40,7 @@ def run_backtest(
     watch: Watch,
     max_usd: Decimal | None = None,
     notes: Sequence[str] = (),
+    host: Host = Host(),
 ) -> BacktestReport:
     """Judge what the plan holds, go on where the same backtest stopped, and keep and give the report.
 
@@ -57,10 +57,10 @@ def run_backtest(
         spent = deployment.database.transact(
             lambda connection: _begin(connection, versions, plan, backtest_id, started_by, max_usd)
         )
-        judging = Judging(deployment, plan, backtest_id, spent=spent, max_usd=max_usd, watch=watch)
+        judging = Judging(deployment, plan, backtest_id, spent=spent, max_usd=max_usd, watch=watch, host=host)
         state = BacktestState.STOPPED
         try:
-            asyncio.run(judging.run())
+            host.run(judging.run())
             state = BacktestState.STOPPED if judging.stopped_because else BacktestState.DONE
         except AdjudgeError as error:
             judging.stopped_because = error.message

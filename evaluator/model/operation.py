@@ -14,7 +14,7 @@ class Failure(SQLModel):
     """Something that went wrong and that a person should know of; equal ones are counted, not repeated."""
 
     stage: str = Field(primary_key=True)
-    """capture, rubrics, sample, judge, rollup, resolve, notify or engine."""
+    """capture, rubrics, sample, judge, rollup, resolve, notify, backtest or engine."""
     kind: str = Field(primary_key=True)
     subject: str = Field(default="", primary_key=True)
     """The model, file or run concerned."""
