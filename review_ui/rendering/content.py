@@ -19,7 +19,7 @@ from review_ui.rendering.json_view import json_in, shown_json
 from review_ui.rendering.markdown_view import reads_as_markdown, shown_markdown
 from review_ui.rendering.quote_marks import Mark, marked, stands_in
 from review_ui.rendering.shown_pages import ShownPages
-from review_ui.rendering.text_view import MOST_SHOWN, Drawn, shown_text
+from review_ui.rendering.text_view import MOST_SHOWN, Drawn, shown_text, with_short_data
 
 __all__ = ["Mark", "Rendered", "difference", "raw", "rendered"]
 
@@ -108,6 +108,7 @@ def difference(before: Any, after: Any, *, limit: int | None = FOLDED_AT) -> Ren
 
 
 def _as_kind(value: Any, limit: int, whole: bool) -> Drawn:
+    value = with_short_data(value) if isinstance(value, str) else value
     drawn = (renderer.draw(value, limit, whole) for renderer in RENDERERS)
     return next(each for each in drawn if each is not None)
 

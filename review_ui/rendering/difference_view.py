@@ -11,13 +11,15 @@ from evaluator.wording import plural
 from review_ui.rendering.text_view import Drawn, inert, shown_text, with_short_data
 
 MOST_LINES = 3_000
-_MOST_LINE_STEPS = 8_000_000
+_MOST_LINE_STEPS = 3_000_000
 _MOST_WORDS = 400
 _MOST_WORD_STEPS = 600_000
 """Comparing takes at most about as many steps as pairs of equal things times how many there are; then it is not done."""
 _ALIKE = 0.4
 """Share of equal words from which on words are compared; below it a text was written anew."""
 _CONTEXT = 3
+_ROW = 20
+"""Characters that a line counts for beside its own."""
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 
 Change = tuple[str, Sequence[str], Sequence[str]]
@@ -86,7 +88,7 @@ def _drawn(changes: Sequence[Change], limit: int) -> Drawn:
                 rows.append('<p class="c-more">… more follows</p>')
                 return Drawn(_lines(rows), True)
             rows.append(row)
-            limit -= size
+            limit -= size + _ROW
     return Drawn(_lines(rows), False)
 
 
@@ -132,7 +134,7 @@ def _words(before: str, after: str, words_left: list[int]) -> str | None:
     if max(len(one), len(other)) > _MOST_WORDS or steps > words_left[0]:
         return None
     words_left[0] -= steps
-    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    matcher = SequenceMatcher(None, one, other)
     if matcher.ratio() < _ALIKE:
         return None
     parts: list[str] = []

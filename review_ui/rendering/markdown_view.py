@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import nh3
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
@@ -24,9 +25,12 @@ from review_ui.rendering.text_view import Drawn, cut_at, inert, shown_text, with
 LONGEST = 200_000
 """Characters of markdown that are laid out; longer texts are shown as they are written."""
 LONGEST_LINE = 20_000
-_STEPS_A_CHARACTER = 12
-_STEPS_FREE = 20_000
-"""Parsing takes about one step a character. What needs many times that is made to be slow: it is shown as written."""
+_STEPS_FREE = 8_000
+_STEPS_A_BLOCK = 5
+"""Laying out takes 0.15 steps a character, each some 5 µs. What needs more than 0.5 is made to be slow, and is shown as
+written: no text takes more than about half a second, and none of 32,000 characters more than an eighth of one."""
+_MOST_CELLS = 20_000
+"""Of tables: a short row is filled up to the width of its head."""
 _MOST_LINKS = 50
 
 TAGS = {
@@ -49,11 +53,12 @@ TAG_ATTRIBUTE_VALUES = {
 LINK_REL = "noopener noreferrer nofollow ugc"
 
 _EVIDENCE = re.compile(
-    r"^ {0,3}(?:#{1,6} \S|```|~~~|> |(?:[-*+]|\d{1,9}[.)]) +\S|\|.+\||\[[^\]\n]+\]: )"
-    r"|\*\*\S[^*\n]*\*\*|__\S[^_\n]*__|`[^`\n]+`|!?\[[^\]\n]*\]\([^)\n]*\)|<https?://",
+    r"^ {0,3}(?:#{1,6} \S|```|~~~|> |(?:[-*+]|\d{1,9}[.)]) +\S|\|.+\||(?:-{3,}|={3,}|\*{3,})[ \t]*$)"
+    r"|\*\*[^\s*][^*\n]{0,300}\*\*|(?<!\w)__[^\s_][^_\n]{0,300}__(?!\w)|`[^`\n]{1,300}`"
+    r"|\[[^\[\]\n]{0,300}\]\([^()\s]{0,2000}\)|<https?://",
     re.MULTILINE,
 )
-_SETEXT_OR_RULE = re.compile(r"^ {0,3}(?:-{3,}|={3,}|\*{3,})\s*$", re.MULTILINE)
+"""Each alternative looks ahead no further than it says, so that no text takes long."""
 
 
 class TooSlow(Exception):
@@ -62,14 +67,14 @@ class TooSlow(Exception):
 
 def reads_as_markdown(text: str) -> bool:
     """Whether a text has signs of markdown: fences, headings, lists, quotes, tables, emphasis, code or links."""
-    return _EVIDENCE.search(text) is not None or _SETEXT_OR_RULE.search(text) is not None
+    return _EVIDENCE.search(text) is not None
 
 
 def shown_markdown(text: str, limit: int) -> Drawn:
     """The text laid out; as it is written where it is too long or made to be slow."""
     short = with_short_data(text)
     cut = cut_at(short, limit)
-    if len(cut) > LONGEST or any(len(line) > LONGEST_LINE for line in cut.split("\n")):
+    if len(cut) > LONGEST or _is_odd(cut.split("\n")):
         return shown_text(text, limit)
     try:
         laid_out = _laid_out(cut)
@@ -78,8 +83,14 @@ def shown_markdown(text: str, limit: int) -> Drawn:
     return Drawn(laid_out, len(cut) < len(short))
 
 
+def _is_odd(lines: Sequence[str]) -> bool:
+    """Whether a line is longer, or a table could become larger, than any that is meant to be read."""
+    widest = max(line.count("|") for line in lines)
+    return max(map(len, lines)) > LONGEST_LINE or (widest > 12 and widest * len(lines) > _MOST_CELLS)
+
+
 def _laid_out(text: str) -> str:
-    env: dict[str, Any] = {"links": [], "steps": _STEPS_FREE + _STEPS_A_CHARACTER * len(text)}
+    env: dict[str, Any] = {"links": [], "steps": _STEPS_FREE + len(text) // 2}
     html = _parser().render(text.replace("\r\n", "\n"), env)
     return cleaned(f'<div class="c-md">{html}{_link_list(env["links"])}</div>')
 
@@ -103,7 +114,10 @@ def cleaned(html: str) -> str:
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "linkify": False}, renderer_cls=_Inert)
     parser.enable(["table", "strikethrough"])
-    parser.disable(["html_block", "html_inline", "entity"])
+    parser.disable(
+        ["html_block", "html_inline", "entity", "reference"]
+    )  # definitions of references hide their text
+    parser.block.ruler.before("table", "steps", _count_block, {"alt": []})
     parser.inline.ruler.before("escape", "steps", _count)
     parser.validateLink = lambda url: True  # type: ignore[method-assign]  # nothing acts: all are shown alike
     return parser
@@ -111,10 +125,19 @@ def _parser() -> MarkdownIt:
 
 def _count(state: StateInline, silent: bool) -> bool:
     """A rule that never applies and counts how often rules are tried."""
-    state.env["steps"] -= 1
-    if state.env["steps"] < 0:
-        raise TooSlow
+    _take(state.env, 1)
     return False
+
+
+def _count_block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    _take(state.env, _STEPS_A_BLOCK)
+    return False
+
+
+def _take(env: MutableMapping[str, Any], steps: int) -> None:
+    env["steps"] -= steps
+    if env["steps"] < 0:
+        raise TooSlow
 
 
 class _Inert(RendererHTML):

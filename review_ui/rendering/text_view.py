@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
-from itertools import islice
 
 from evaluator.wording import plural, visible
 
@@ -24,21 +24,19 @@ MOST_SHOWN = 2_000_000
 _MARKS_KEPT = 4
 """Combining marks that one character may carry; more of them pile up over the lines above."""
 
-_ODD = re.compile(
+_ODD = (
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0]"
     "|(?:(?<=[\\x00-\\x7f])|(?<![\\s\\S]))[\u200c\u200d\ufe00-\ufe0f](?!\u20e3)"
     "|(?<=[\u200c\u200d\ufe00-\ufe0f])[\u200c\ufe00-\ufe0f]|(?<=[\u200c\u200d])\u200d"
     "|[\U000e0100-\U000e01ef]"
     f"|(?<=[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{{{_MARKS_KEPT}}})"
-    "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+    "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+"
 )
 """Printable by Unicode's word, yet without a shape: fillers, joiners and selectors where nothing is to be joined or
 selected, marks piled up. Texts for machines, and words broken up for people, hide in them."""
 
-_WIDE_SPACES = frozenset(
-    "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-)
-"""Spaces that can be seen: Japanese, French and some models' prose is full of them."""
+_LEFT = frozenset("\n\t\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000")
+"""Line breaks, tabs, and spaces that can be seen: Japanese, French and some models' prose is full of them."""
 
 _DATA = re.compile(
     r"data:([\w.+-]{1,60}/[\w.+-]{1,60})?((?:;[\w.+=-]{1,60}){0,6}),([^\s\"'<>()\[\]{}`\\]{64,})", re.IGNORECASE
@@ -74,45 +72,29 @@ def byte_size(size: int) -> str:
 
 def inert(text: str) -> str:
     """The text escaped for HTML, line breaks and tabs kept, escapes and data: URIs marked as what they are."""
-    if text.isascii() and text.isprintable() and "data:" not in text:
-        return escape(text)
-    return "\n".join(map(_inert_line, text.replace("\r\n", "\n").split("\n")))
+    html = escape(text)
+    if html.isascii() and html.isprintable():
+        return _SHORT_DATA.sub(_chip, html) if "data:" in html else html
+    html = html.replace("\r\n", "\n")
+    hidden = frozenset(each for each in set(html) if each not in _LEFT and visible(each) != each)
+    if hidden or not html.isascii():
+        html = _hiding(hidden).sub(_escapes, html)
+    return _SHORT_DATA.sub(_chip, html) if "data:" in html else html
 
 
-def _inert_line(line: str) -> str:
-    if "data:" in line:
-        return _with_chips(line)
-    return _with_escapes(line)
+@lru_cache(maxsize=256)
+def _hiding(characters: frozenset[str]) -> re.Pattern[str]:
+    """Runs of these characters, or one that is odd where it stands."""
+    listed = "".join(f"\\U{ord(each):08x}" for each in sorted(characters))
+    return re.compile(f"[{listed}]+|{_ODD}" if listed else _ODD)
 
 
-def _with_chips(line: str) -> str:
-    parts: list[str] = []
-    at = 0
-    for found in _SHORT_DATA.finditer(line):
-        parts += (_with_escapes(line[at : found.start()]), data_chip(found[1], int(found[2])))
-        at = found.end()
-    return "".join((*parts, _with_escapes(line[at:])))
+def _escapes(found: re.Match[str]) -> str:
+    return f'<span class="escape">{found[0].encode("unicode_escape").decode()}</span>'
 
 
-def _with_escapes(line: str) -> str:
-    if line.isascii():
-        return escape(line) if line.isprintable() else _escaped(line, ())
-    odd = {found.start() for found in _ODD.finditer(line)}
-    return escape(line) if line.isprintable() and not odd else _escaped(line, odd)
-
-
-def _escaped(line: str, odd: set[int] | tuple[()]) -> str:
-    parts: list[str] = []
-    plain_from = 0
-    for at, character in enumerate(line):
-        told = visible(character)
-        if at in odd:
-            told = character.encode("unicode_escape").decode()
-        elif told == character or character == "\t" or character in _WIDE_SPACES:
-            continue
-        parts += (escape(line[plain_from:at]), f'<span class="escape">{told}</span>')
-        plain_from = at + 1
-    return "".join((*parts, escape(line[plain_from:])))
+def _chip(found: re.Match[str]) -> str:
+    return f'<span class="c-data">{found[1]}, {byte_size(int(found[2]))}</span>'
 
 
 def cut_at(text: str, limit: int) -> str:
@@ -120,8 +102,8 @@ def cut_at(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     end = limit
-    for _ in islice(iter(int, 1), 64):  # a character built of several is not taken apart
-        if end and (_JOINS_ON.match(text[end]) or text[end - 1] == "\u200d"):
+    for _ in range(64):  # a character built of several is not taken apart
+        if end and (_JOINS_ON.match(text[end]) or text[end - 1] == "\u200d" or text[end - 1 : end + 1] == "\r\n"):
             end -= 1
     nearby = max(end - _LOOKED_BACK, end // 2)
     for border in ("\n", " "):
