@@ -23,6 +23,7 @@ from evaluator.model.review import (
     Stream,
 )
 from evaluator.reviewing.queue_filter import QueueFilter, wanted_by
+from evaluator.reviewing.review_form import LONGEST_NOTE, storable
 from evaluator.store import review_claims
 from evaluator.store.database import Connection
 from evaluator.store.people import find_person
@@ -31,8 +32,6 @@ from evaluator.store.review_claims import Wanted
 from evaluator.store.review_items import add_act, add_acts, find_item, lock_item, set_state
 
 LARGEST_BATCH = 200
-LONGEST_NOTE = 4000
-"""Characters."""
 AUDIT_WINDOW = 20
 """Claims in a row, the next one among them, over which the share of audits is kept: after a time without any, no more
 than a few follow each other."""
@@ -441,7 +440,7 @@ def _lost(connection: Connection, item_id: str, person: Person, now: datetime) -
 
 
 def _bounded(note: str) -> str:
-    said = note.strip()
+    said = storable(note).strip()
     if len(said) > LONGEST_NOTE:
-        raise BadInput(f"The note has {len(said)} characters; it may have {LONGEST_NOTE}.")
+        raise BadInput(f"The note has {len(said):,} characters; at most {LONGEST_NOTE:,} are kept.")
     return said

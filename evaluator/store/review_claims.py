@@ -29,8 +29,8 @@ from evaluator.store.tables import ReviewActRow, ReviewItemRow, ReviewSlotRow
 _item, _slot, _act = table_of(ReviewItemRow), table_of(ReviewSlotRow), table_of(ReviewActRow)
 
 # as text and not as parameters: only then does the planner know that the indexes over open slots hold for it
-_OPEN: ColumnElement[bool] = literal_column("review_slot.state = 'open'", Boolean)
-_OPEN_REVIEW = and_(_OPEN, literal_column("review_slot.kind = 'review'", Boolean))
+OPEN_SLOT: ColumnElement[bool] = literal_column("review_slot.state = 'open'", Boolean)
+_OPEN_REVIEW = and_(OPEN_SLOT, literal_column("review_slot.kind = 'review'", Boolean))
 _IN_AUDIT: ColumnElement[bool] = literal_column("review_slot.stream = 'audit'", Boolean)
 _NOT_IN_AUDIT: ColumnElement[bool] = literal_column("review_slot.stream <> 'audit'", Boolean)
 _GOLD: ColumnElement[bool] = literal_column("review_item.gold", Boolean)
@@ -380,7 +380,7 @@ def live_slots(connection: Connection, person_id: str, now: datetime) -> list[Re
     """What a person holds now, the claim they made last first."""
     rows = connection.execute(
         select(_slot)
-        .where(_OPEN, _slot.c.claimed_by == person_id, _slot.c.lease_until > now)
+        .where(OPEN_SLOT, _slot.c.claimed_by == person_id, _slot.c.lease_until > now)
         .order_by(_slot.c.claimed_at.desc())
     ).mappings()
     return [ReviewSlot.model_validate(dict(row)) for row in rows]

@@ -172,6 +172,12 @@ class ReviewItemRow(ReviewItem, table=True):
     __tablename__ = "review_item"
     __table_args__ = (
         Index("ix_review_item_queue", "state", "rank_at"),
+        Index(
+            "ix_review_item_done",
+            "settled_at",
+            sqlite_where=text("state = 'done'"),
+            postgresql_where=text("state = 'done'"),
+        ),
         Index("ix_review_item_gold", "created_at", sqlite_where=text("gold"), postgresql_where=text("gold")),
     )
 
@@ -196,8 +202,8 @@ class ReviewSlotRow(ReviewSlot, table=True):
         Index(
             "ix_review_slot_held",
             "claimed_by",
-            sqlite_where=text("state = 'open'"),
-            postgresql_where=text("state = 'open'"),
+            sqlite_where=text("state = 'open' AND claimed_by IS NOT NULL"),
+            postgresql_where=text("state = 'open' AND claimed_by IS NOT NULL"),
         ),
         # nobody holds or fills two slots of one kind at once
         Index(

@@ -175,6 +175,13 @@ def upgrade() -> None:
     with op.batch_alter_table("review_item", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_review_item_event_id"), ["event_id"], unique=False)
         batch_op.create_index(
+            "ix_review_item_done",
+            ["settled_at"],
+            unique=False,
+            sqlite_where=sa.text("state = 'done'"),
+            postgresql_where=sa.text("state = 'done'"),
+        )
+        batch_op.create_index(
             "ix_review_item_gold",
             ["created_at"],
             unique=False,
@@ -217,8 +224,8 @@ def upgrade() -> None:
             "ix_review_slot_held",
             ["claimed_by"],
             unique=False,
-            sqlite_where=sa.text("state = 'open'"),
-            postgresql_where=sa.text("state = 'open'"),
+            sqlite_where=sa.text("state = 'open' AND claimed_by IS NOT NULL"),
+            postgresql_where=sa.text("state = 'open' AND claimed_by IS NOT NULL"),
         )
         batch_op.create_index(
             "ix_review_slot_audit",
@@ -293,8 +300,8 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "ix_review_slot_held",
-            sqlite_where=sa.text("state = 'open'"),
-            postgresql_where=sa.text("state = 'open'"),
+            sqlite_where=sa.text("state = 'open' AND claimed_by IS NOT NULL"),
+            postgresql_where=sa.text("state = 'open' AND claimed_by IS NOT NULL"),
         )
         batch_op.drop_index("ix_review_slot_person")
         batch_op.drop_index(
