@@ -15,6 +15,7 @@ import typer
 from evaluator.errors import AdjudgeError, BadInput, Misconfigured
 from evaluator.model.api_key import Scope
 from evaluator.model.judgement import NotEvaluable
+from evaluator.people_commands import people_app
 from evaluator.rubric_commands.rubric_group import rubrics_app
 from evaluator.settings import Settings, load_settings, shown
 from evaluator.terminal import actor, opened
@@ -34,6 +35,7 @@ keys_app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API key
 models_app = typer.Typer(no_args_is_help=True, help="The small local judge's weights.")
 notifications_app = typer.Typer(no_args_is_help=True, help="Messages to others: try them, see what came of them.")
 app.add_typer(keys_app, name="keys")
+app.add_typer(people_app, name="people")
 app.add_typer(rubrics_app, name="rubrics")
 app.add_typer(models_app, name="models")
 app.add_typer(notifications_app, name="notifications")
