@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -144,6 +145,12 @@ class Settings(BaseSettings):
     )
     review_lease_minutes: Annotated[float, Field(ge=0.5, le=1440)] = Field(
         default=10, description="How long somebody who has gone silent keeps the item they review."
+    )
+    reviewer_usd_per_hour: Decimal | None = Field(
+        default=None,
+        ge=0,
+        le=10_000,
+        description="What an hour of reviewing costs, for people without a rate of their own; empty: unknown.",
     )
     review_sla_hours: Annotated[float, Field(gt=0)] = Field(
         default=24, description="A review item that waits longer than this is overdue."
