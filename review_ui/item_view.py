@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from evaluator.model.person import Person, PersonRole
-from evaluator.model.review import Review, ReviewKind, SlotKind
+from evaluator.model.review import ItemState, Review, ReviewKind, SlotKind
 from evaluator.model.verdict import CriterionVerdict, VerdictLabel
 from evaluator.reviewing.review_form import LONGEST_NOTE
 from evaluator.reviewing.review_sheet import JudgeSaid, Mode, ReviewSheet, SheetCriterion, SheetOption
 from evaluator.wording import ago
+from review_ui.charts import ICON
 from review_ui.item_links import ItemLinks
-from review_ui.review_words import Said, answer_said, minutes_left, review_said, said
+from review_ui.review_words import STATE, Said, answer_said, minutes_left, review_said, said
 from review_ui.rubric_words import short
 
 ANSWER_FIELD = "answer."
@@ -68,6 +69,8 @@ class ShownOption:
     level: str
     """Of a scale; empty otherwise."""
     hue: str
+    icon: str
+    """Of a verdict; empty for what is none."""
     says: str
     """The label it stands for in the score."""
     chosen: bool
@@ -243,7 +246,7 @@ def _heading(sheet: ReviewSheet, now: datetime) -> Iterator[str]:
     if sheet.attempts > 1 and sheet.runs:
         yield f"attempt {sheet.runs[0].number} of {sheet.attempts}"
     if sheet.mode is Mode.READ:
-        yield "done" if sheet.item.settled_at else sheet.item.state.replace("_", " ")
+        yield STATE[ItemState(sheet.item.state)]
     else:
         yield f"waiting {ago(sheet.item.entered_at, now).removesuffix(' ago')}"
 
@@ -299,7 +302,7 @@ def _facts(sheet: ReviewSheet) -> Iterator[tuple[str, str]]:
 
 
 def _is_to_settle(sheet: ReviewSheet) -> bool:
-    return sheet.item.state in ("escalated", "awaiting_resolution")
+    return sheet.item.state in (ItemState.ESCALATED, ItemState.AWAITING_RESOLUTION)
 
 
 def _may_revise(sheet: ReviewSheet) -> bool:
@@ -360,7 +363,7 @@ def _criterion(
     mine = _answer_in(sheet.mine, one.criterion_id)
     return ShownCriterion(
         criterion_id=one.criterion_id,
-        question=one.question or f"{one.criterion_id}: {one.check.replace('_', ' ')}",
+        question=one.question or f"{one.criterion_id.replace('-', ' ')}: {one.check.replace('_', ' ')}",
         field=ANSWER_FIELD + one.criterion_id,
         critical=one.critical,
         weight=one.weight,
@@ -382,6 +385,7 @@ def _options(criterion: SheetCriterion, chosen: str) -> Iterator[ShownOption]:
             word=option.word,
             level=option.value if is_level else "",
             hue=option.hue,
+            icon=ICON[option.hue] if is_level or option.hue != "unknown" else "",
             says=_says(option, is_level=is_level),
             chosen=option.value == chosen,
         )

@@ -140,8 +140,8 @@
   // What the answers come to, as evaluator/scoring.py says it; the server computes it again.
   function propose() {
     const form = rail();
-    const output = form && find("output.proposed", form);
-    if (!output) return;
+    const asAnswered = form && find("[data-as-answered]", form);
+    if (!asAnswered || !find("button.submit", form)) return;
     const weights = { pass: 0, fail: 0, unknown: 0 };
     let criticalFails = false, criticalUnknown = false, open = 0;
     for (const one of all(".asked", form)) {
@@ -154,11 +154,7 @@
     }
     const verdict = open ? "" : verdictOf(weights, criticalFails, criticalUnknown, form.dataset);
     const known = criteria().length;
-    const asAnswered = find("[data-as-answered]", form);
-    if (!find("button.submit", form)) return;
-    asAnswered.textContent = verdict ? `As answered: ${verdict}` : "As answered";
-    output.textContent = open ? `${known - open} of ${known} answered` : "";
-    form.dataset.proposed = verdict;
+    asAnswered.textContent = verdict ? `As answered: ${verdict}` : `As answered (${known - open} of ${known})`;
     const chosen = find("#verdict", form).value;
     const overrides = Boolean(chosen) && chosen !== verdict;
     const note = find("#note", form);
