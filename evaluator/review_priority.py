@@ -41,10 +41,10 @@ def head_start(
 
     `reasons` are those of the review policy, `judge_verdict` is what the rollup says (None: nothing yet), `split`
     that judges disagreed, which the reason `panel_split` says as well. `value` is what the app said the event is
-    worth, in whatever currency; nothing or less counts as nothing. What comes by the audit alone (`audit`, no other
-    reason) has no head start: everything that came in before a time has to be done before what came after it.
+    worth, in whatever currency; nothing or less counts as nothing. What comes by the audit, whatever else sends it, has
+    no head start: statistics want all that came in up to a time.
     """
-    if not set(reasons) - {"audit"} and "audit" in reasons:
+    if "audit" in reasons:
         return timedelta(0)
     doubt = _doubt(reasons, judge_verdict, split=split or "panel_split" in reasons)
     return min(timedelta(hours=HOURS_A_POINT * doubt * _stakes(value)), MOST)
