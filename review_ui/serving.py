@@ -26,6 +26,7 @@ from review_ui.impatience import ImpatientProtocol
 from review_ui.pages import (
     audit_page,
     backtest_page,
+    focus_page,
     keys_page,
     people_page,
     preferences_page,
@@ -63,6 +64,7 @@ def build_app(deployment: Deployment, worker: Worker | None = None) -> FastAPI:
         people_page,
         keys_page,
         audit_page,
+        focus_page,
     ):
         app.include_router(screen.router)
     app.include_router(assets.router)
