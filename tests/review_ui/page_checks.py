@@ -32,7 +32,7 @@ class Page(HTMLParser):
         self.headings += [int(tag[1])] if tag in ("h1", "h2", "h3", "h4") else []
         if tag in ("input", "select", "textarea") and given.get("type") != "hidden":
             self._look_at_control(tag, given)
-        self.labelled += [given["for"]] if tag == "label" else []
+        self.labelled += [given["for"]] if tag == "label" and "for" in given else []
         if tag not in self.VOID:
             self.open.append(tag)
 
