@@ -173,10 +173,10 @@ def _content(
     marks = _marks(sheet.reveal.judges if sheet.reveal else (), run)
     parts: dict[str, ShownPart] = {}
     found = dict.fromkeys((mark.text for mark in marks), False)
-    for part in sorted(run.shown, key=lambda one: one.name != answer):
+    for number, part in enumerate(sorted(run.shown, key=lambda one: one.name != answer), 1):
         wanted = [mark for mark in marks if not found[mark.text]]
         limit = None if whole == part.name else FOLDED_AT
-        drawn = (raw if is_raw else rendered)(part.value, marks=wanted, limit=limit)
+        drawn = (raw if is_raw else rendered)(part.value, marks=wanted, limit=limit, anchors=f"evidence-{number}")
         found |= {mark.text: True for mark, is_there in zip(wanted, drawn.found, strict=True) if is_there}
         parts[part.name] = _part(part, drawn, links)
     left = tuple(parts[part.name] for part in run.shown if part.name != answer)

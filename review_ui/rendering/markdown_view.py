@@ -7,13 +7,15 @@ by nh3 under that list as if it came from anywhere.
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Collection, MutableMapping, Sequence
 from functools import cache
+from html import escape
 from typing import Any
 from urllib.parse import urlsplit
 
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.common.normalize_url import normalizeLink
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
@@ -32,6 +34,9 @@ written: no text takes more than about half a second, and none of 32,000 charact
 _MOST_CELLS = 20_000
 """Of tables: a short row is filled up to the width of its head."""
 _MOST_LINKS = 50
+_NO_ADDRESS = "no valid address"
+_ENTITY = re.compile(r"&#?\w{1,31};")
+"""Character references, which addresses and the names of code blocks lose."""
 
 TAGS = {
     *("div", "p", "span", "br", "hr", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li"),
@@ -39,7 +44,7 @@ TAGS = {
 }
 CLASSES = {
     "div": {"c-md", "c-wide", "c-text"},
-    "p": {"c-h", "c-h1", "c-h2", "c-h3", "c-h4", "c-h5", "c-h6"},
+    "p": {"c-aside", "c-h", "c-h1", "c-h2", "c-h3", "c-h4", "c-h5", "c-h6"},
     "span": {"escape", "c-data", "c-link", "c-aside", "c-image"},
     "details": {"c-links", "c-aside"},
     "pre": {"c-code"},
@@ -61,8 +66,8 @@ _EVIDENCE = re.compile(
 """Each alternative looks ahead no further than it says, so that no text takes long."""
 
 
-class TooSlow(Exception):
-    """The text would take too long to lay out."""
+class NotLaidOut(Exception):
+    """The text would take too long to lay out, or not all of it would be seen."""
 
 
 def reads_as_markdown(text: str) -> bool:
@@ -78,7 +83,7 @@ def shown_markdown(text: str, limit: int) -> Drawn:
         return shown_text(text, limit)
     try:
         laid_out = _laid_out(cut)
-    except TooSlow:
+    except NotLaidOut:
         return shown_text(text, limit)
     return Drawn(laid_out, len(cut) < len(short))
 
@@ -90,9 +95,30 @@ def _is_odd(lines: Sequence[str]) -> bool:
 
 
 def _laid_out(text: str) -> str:
-    env: dict[str, Any] = {"links": [], "steps": _STEPS_FREE + len(text) // 2}
-    html = _parser().render(text.replace("\r\n", "\n"), env)
+    env: dict[str, Any] = {"links": {}, "steps": _STEPS_FREE + len(text) // 2}
+    parser = _parser()
+    tokens = parser.parse(text.replace("\r\n", "\n"), env)
+    if _letters(text) - _letters_told(tokens) > sum(map(len, _ENTITY.findall(text))):
+        raise NotLaidOut
+    html = parser.renderer.render(tokens, parser.options, env)
     return cleaned(f'<div class="c-md">{html}{_link_list(env["links"])}</div>')
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
+
+
+def _letters_told(tokens: Sequence[Token]) -> int:
+    """Letters and digits that come out of a text; markdown drops table cells for which the head has no column."""
+    told = 0
+    for token in tokens:
+        told += _letters(token.info)
+        if token.children is None or token.type == "image":
+            told += _letters(token.content)
+        else:
+            told += _letters_told(token.children)
+        told += sum(_letters(str(token.attrs[name])) for name in ("href", "src", "title") if name in token.attrs)
+    return told
 
 
 def cleaned(html: str) -> str:
@@ -119,6 +145,8 @@ def _parser() -> MarkdownIt:
     )  # definitions of references hide their text
     parser.block.ruler.before("table", "steps", _count_block, {"alt": []})
     parser.inline.ruler.before("escape", "steps", _count)
+    parser.normalizeLink = lambda url: url  # type: ignore[method-assign]  # shown as it is written
+    parser.normalizeLinkText = lambda link: link  # type: ignore[method-assign]
     parser.validateLink = lambda url: True  # type: ignore[method-assign]  # nothing acts: all are shown alike
     return parser
 
@@ -137,7 +165,7 @@ def _count_block(state: StateBlock, start_line: int, end_line: int, silent: bool
 def _take(env: MutableMapping[str, Any], steps: int) -> None:
     env["steps"] -= steps
     if env["steps"] < 0:
-        raise TooSlow
+        raise NotLaidOut
 
 
 class _Inert(RendererHTML):
@@ -157,7 +185,9 @@ class _Inert(RendererHTML):
         return f'<pre class="c-code"><code>{inert(tokens[idx].content)}</code></pre>'
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
-        return f'<pre class="c-code"><code>{inert(tokens[idx].content)}</code></pre>'
+        info = tokens[idx].info.strip()
+        named = f'<p class="c-aside">{inert(info)}</p>' if info else ""
+        return f'{named}<pre class="c-code"><code>{inert(tokens[idx].content)}</code></pre>'
 
     def heading_open(
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]
@@ -197,17 +227,25 @@ class _Inert(RendererHTML):
     def link_close(
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]
     ) -> str:
-        opened = next(each for each in reversed(tokens[:idx]) if each.type == "link_open")
-        url = str(opened.attrGet("href") or "")
-        if url not in env["links"]:
-            env["links"].append(url)
-        return f'</span><span class="c-aside"> ({destination(url)})</span>'
+        depth = 0
+        for at in range(idx, -1, -1):
+            depth += -tokens[at].nesting if tokens[at].type in ("link_open", "link_close") else 0
+            if depth == 0:
+                return f"</span>{_aside(tokens[at], 'href', env)}"
+        return "</span>"
 
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
-        token = tokens[idx]
-        described = self.renderInlineAsText(token.children or [], options, env).strip()
+        described = tokens[idx].content.strip()
         told = f" {inert(described)}" if described else ""
-        return f'<span class="c-image">image:{told}</span><span class="c-aside"> ({destination(str(token.attrGet("src") or ""))})</span>'
+        return f'<span class="c-image">image:{told}</span>{_aside(tokens[idx], "src", env)}'
+
+
+def _aside(token: Token, attribute: str, env: MutableMapping[str, Any]) -> str:
+    """Where a link or an image points, in brackets behind it; its address is kept for the list."""
+    url, title = str(token.attrGet(attribute) or ""), str(token.attrGet("title") or "")
+    env["links"].setdefault(url)
+    named = f": {inert(title)}" if title else ""
+    return f'<span class="c-aside"> ({destination(url)}{named})</span>'
 
 
 def destination(url: str) -> str:
@@ -217,18 +255,27 @@ def destination(url: str) -> str:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-    except ValueError:
-        return "no valid address"
+        plain = urlsplit(normalizeLink(url)).hostname or ""
+    except (ValueError, IndexError):
+        return _NO_ADDRESS
     if parts.scheme in ("http", "https") and host:
-        return inert(host)
+        return inert(host if host.isascii() else f"{host}, that is {plain}")
     return inert(f"{parts.scheme}:" if parts.scheme else (host or "on this site"))
 
 
-def _link_list(urls: Sequence[str]) -> str:
-    """The addresses in full, to be opened by those who have read them."""
-    web = [url for url in dict.fromkeys(urls) if url.lower().startswith(("http://", "https://"))]
-    if not web:
+def _link_list(urls: Collection[str]) -> str:
+    """The addresses in full; those on the web to be opened by who has read them."""
+    told = list(filter(None, urls))
+    if not told:
         return ""
-    rows = "".join(f'<li><a href="{inert(url)}" target="_blank">{inert(url)}</a></li>' for url in web[:_MOST_LINKS])
-    more = f"<li>… {len(web) - _MOST_LINKS:,} more</li>" if len(web) > _MOST_LINKS else ""
-    return f'<details class="c-links c-aside"><summary>Links, {len(web)}</summary><ul>{rows}{more}</ul></details>'
+    rows = "".join(f"<li>{_address(url)}</li>" for url in told[:_MOST_LINKS])
+    more = f"<li>… {len(told) - _MOST_LINKS:,} more</li>" if len(told) > _MOST_LINKS else ""
+    summary = f"<summary>Links, {len(told):,}</summary>"
+    return f'<details class="c-links c-aside">{summary}<ul>{rows}{more}</ul></details>'
+
+
+def _address(url: str) -> str:
+    if not url.lower().startswith(("http://", "https://")) or destination(url) in ("", _NO_ADDRESS):
+        return f"<span>{inert(url)}</span>"
+    encoded = normalizeLink(url)
+    return f'<a href="{escape(encoded)}" target="_blank">{inert(encoded)}</a>'

@@ -124,7 +124,7 @@
       if (known.length) goTo(known[Math.min(Math.max(at + by, 0), known.length - 1)]);
       return;
     }
-    const places = all(kind === "pane" ? ".pane" : ".pane mark");
+    const places = all(kind === "pane" ? ".pane" : ".pane mark[id]");
     if (!places.length) return say("No quote of the judge is in the text shown here.");
     const at = places.findIndex((one) => kind === "pane" ? one.contains(document.activeElement) : one.hasAttribute("data-here"));
     const next = places[(at + by + places.length + (at < 0 && by < 0 ? 1 : 0)) % places.length];
