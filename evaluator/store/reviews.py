@@ -8,14 +8,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select, text, update
 
+from evaluator.model.capture import Fidelity
 from evaluator.model.review import Review, Stream
 from evaluator.model.run import Run
 from evaluator.model.verdict import Verdict, VerdictLabel
 from evaluator.store.database import as_row, insert_into, table_of
-from evaluator.store.tables import ReviewRow, RunRow, SampleRow, VerdictRow
+from evaluator.store.tables import CaptureRow, ReviewRow, RunRow, SampleRow, VerdictRow
 
 _review, _verdict = table_of(ReviewRow), table_of(VerdictRow)
-_run, _sample = table_of(RunRow), table_of(SampleRow)
+_run, _sample, _capture = table_of(RunRow), table_of(SampleRow), table_of(CaptureRow)
 
 # as text and not as parameters: only then does the planner know that the index over standing verdicts holds for it
 _STANDS = text("verdict.source = 'human' AND verdict.stands")
@@ -155,6 +156,16 @@ def let_stand(connection: Connection, event_id: str, rubric_id: str, verdict_id:
         update(_verdict).where(_verdict.c.verdict_id == verdict_id, ~_verdict.c.stands).values(stands=True)
     ).rowcount
     return bool(fallen or risen)
+
+
+def runs_with_content(connection: Connection, run_ids: Collection[str]) -> set[str]:
+    """Those of these runs of which anything of their content is still there."""
+    rows = connection.execute(
+        select(_run.c.run_id)
+        .join(_capture, _capture.c.run_id == _run.c.run_id)
+        .where(_run.c.run_id.in_(run_ids), _run.c.fidelity != Fidelity.MISSING)
+    )
+    return set(rows.scalars())
 
 
 def last_taken_runs(

@@ -1,0 +1,47 @@
+"""People who answer items of the review world."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from evaluator.deployment import Deployment
+from evaluator.model.person import Person
+from evaluator.model.review import ReviewItem, SlotKind
+from evaluator.model.verdict import VerdictLabel
+from evaluator.reviewing.review_desk import Claim, claim_item
+from evaluator.reviewing.review_form import Answer, ReviewForm
+from evaluator.reviewing.review_submission import Submitted, submit
+from tests.reviewing.review_world import reviewed_rubric
+
+ANSWERS = {
+    VerdictLabel.PASS: {"solves": "pass", "tone": "5"},
+    VerdictLabel.FAIL: {"solves": "fail", "tone": "5"},
+    VerdictLabel.UNKNOWN: {"solves": "unknown", "tone": "5"},
+}
+"""What is to be answered under the review world's rubric for each verdict; its link is checked by code."""
+
+
+def form_of(
+    deployment: Deployment, item_id: str, verdict: VerdictLabel | None, token: str = "", **changes: Any
+) -> ReviewForm:
+    """A form with answers that come to this verdict; None: it cannot be judged."""
+    said: dict[str, Any] = {"cannot_judge": "It is in Welsh."}
+    if verdict is not None:
+        said = {"answers": tuple(Answer(*each) for each in ANSWERS[verdict].items())}
+    version = reviewed_rubric(deployment).version
+    fields = {"form_key": secrets.token_hex(8), "rubric_version": version, "active_ms": 4_000, **said, **changes}
+    return ReviewForm(item_id=item_id, token=token, **fields)
+
+
+def answer(
+    deployment: Deployment,
+    person: Person,
+    item: ReviewItem,
+    verdict: VerdictLabel | None,
+    kind: SlotKind | None = None,
+    **changes: Any,
+) -> Submitted:
+    """Claim an item and answer it so."""
+    claim: Claim = claim_item(deployment, person, item.item_id, kind=kind)
+    return submit(deployment, person, form_of(deployment, item.item_id, verdict, claim.token, **changes))
