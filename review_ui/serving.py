@@ -26,15 +26,19 @@ from review_ui.impatience import ImpatientProtocol
 from review_ui.pages import (
     audit_page,
     backtest_page,
+    batch_page,
+    disagreements_page,
     focus_page,
     keys_page,
     people_page,
     preferences_page,
+    queue_page,
     rubric_page,
     rubrics,
     set_up_page,
     sign_in_page,
     status,
+    story_page,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +68,10 @@ def build_app(deployment: Deployment, worker: Worker | None = None) -> FastAPI:
         people_page,
         keys_page,
         audit_page,
+        queue_page,  # before focus_page, which takes any word behind /review/ for an item
+        story_page,
+        batch_page,
+        disagreements_page,
         focus_page,
     ):
         app.include_router(screen.router)
