@@ -16,7 +16,10 @@ from fastapi import FastAPI
 
 from evaluator.accounts.session_book import SessionBook
 from evaluator.accounts.sign_in import AttemptCounter
+from evaluator.accounts.single_sign_on import Provider
 from evaluator.api.app import create_app
+from evaluator.authoring.backtest_judging import Host
+from evaluator.authoring.rubric_trial import Trials
 from evaluator.deployment import Deployment
 from evaluator.errors import Misconfigured
 from evaluator.settings import Settings
@@ -32,6 +35,7 @@ from review_ui.pages import (
     keys_page,
     people_page,
     preferences_page,
+    provider_page,
     queue_page,
     rubric_page,
     rubrics,
@@ -39,6 +43,7 @@ from review_ui.pages import (
     sign_in_page,
     status,
     story_page,
+    trial_page,
 )
 
 if TYPE_CHECKING:
@@ -48,8 +53,12 @@ log = logging.getLogger(__name__)
 
 REQUESTS_MAY_TAKE = 8
 """Seconds that requests may still take once the server is told to end."""
+START_MAY_TAKE = 30
+"""Seconds until the worker of this process is there."""
+TRIAL_MAY_TAKE = 2
+"""Seconds after that for what a trial is just asking."""
 JUDGING_MAY_TAKE = 8
-"""Seconds after that for judgements under way; both together stay below 20."""
+"""Seconds after that for judgements under way; all together stay below 20."""
 
 
 def build_app(deployment: Deployment, worker: Worker | None = None) -> FastAPI:
@@ -57,12 +66,16 @@ def build_app(deployment: Deployment, worker: Worker | None = None) -> FastAPI:
     app = create_app(deployment, engine_status=worker.is_running if worker else None)
     app.state.sessions = SessionBook(deployment)
     app.state.attempts = AttemptCounter()
+    app.state.provider = Provider(deployment)
+    app.state.trials = Trials(deployment, worker.host if worker else Host)
     for screen in (
         status,
         rubrics,
         rubric_page,
         backtest_page,
+        trial_page,
         sign_in_page,
+        provider_page,
         set_up_page,
         preferences_page,
         people_page,
@@ -109,6 +122,12 @@ class Worker:
     def is_running(self) -> bool:
         return self._started.is_set()
 
+    def host(self) -> Host:
+        """Where trials judge: on the engine's loop, beside all other judging; raises Misconfigured where there is none."""
+        if not self._started.wait(START_MAY_TAKE) or self._engine is None:
+            raise Misconfigured("The worker is not running.", hint="The server's log says why.")
+        return Host(self._engine.judge_beside, shared=True)
+
     def stop(self) -> None:
         """Let what is being judged finish; the rest is due again at once."""
         self._thread.join()
@@ -126,9 +145,10 @@ class Running:
         host, self.port = listener.getsockname()[:2]
         self.host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
         self._listener = listener
+        self.app = build_app(deployment, worker)
         self._server = _Server(
             uvicorn.Config(
-                build_app(deployment, worker),
+                self.app,
                 http=ImpatientProtocol,
                 access_log=False,
                 server_header=False,
@@ -164,8 +184,11 @@ class Running:
 
     def stop(self) -> None:
         """End in order: no new requests, then no new judgements."""
+        trials: Trials = self.app.state.trials
         self._server.should_exit = True
+        trials.stop(trials.running)
         self._thread.join(REQUESTS_MAY_TAKE + 2)
+        trials.stop(trials.running, patience_seconds=TRIAL_MAY_TAKE)
         if self.worker is not None:
             self.worker.stop()
 

@@ -95,6 +95,12 @@ class Trials:
         self._thread: threading.Thread | None = None
         self._ending = threading.Event()
         self._backtest_id = ""
+        self._rubric_id = ""
+
+    @property
+    def rubric_id(self) -> str:
+        """The rubric of the trial that was begun here last; empty where none was."""
+        return self._rubric_id
 
     @property
     def running(self) -> str:
@@ -111,6 +117,7 @@ class Trials:
                 raise Conflict("Another trial is running on this server.", hint="Try again when it is done.")
             begun: SimpleQueue[Exception | None] = SimpleQueue()
             self._backtest_id = trial.backtest_id
+            self._rubric_id = trial.versions.candidate.rubric.id
             self._ending.clear()
             self._thread = threading.Thread(
                 target=self._run, args=(trial, started_by, begun), name="adjudge-trial", daemon=True

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import Response
 from pydantic import ValidationError
 
 from evaluator.authoring.backtest_report import (
@@ -28,6 +28,7 @@ from evaluator.errors import NotFound
 from evaluator.model.backtest import Backtest, BacktestState, BacktestVerdict
 from evaluator.model.capture import Capture, Passage
 from evaluator.model.columns import utc_now
+from evaluator.model.person import PersonRole
 from evaluator.model.verdict import CriterionVerdict, VerdictLabel
 from evaluator.plain_json import json_bytes
 from evaluator.rubric_format.rubric_problems import quoted
@@ -38,6 +39,7 @@ from evaluator.store.runs import load_captures
 from evaluator.wording import duration
 from review_ui.charts import HUE, ICON, VERDICT_ORDER, IntervalMark, Share, interval_mark, shares
 from review_ui.guard import SeesPages, may_see_pages
+from review_ui.notices import Notice, notice_of, shown_once
 from review_ui.pages.rubric_page import REFRESH_SECONDS, unknown
 from review_ui.presentation import page
 from review_ui.rubric_words import short
@@ -176,6 +178,9 @@ class BacktestPage:
     """When it was last heard of, where that is long ago though it is not ended."""
     refreshing: bool
     may_refresh: bool
+    stoppable: bool
+    """Whether it runs on this server and the visitor may stop it."""
+    notice: Notice | None
 
 
 @router.get("/rubrics/{rubric_id}/backtests/{backtest_id}")
@@ -189,7 +194,7 @@ def show_backtest(
     run: Annotated[str, Query(description="Begin where this run's flip is.")] = "",
     event: Annotated[str, Query(description="Begin where this event's flip is.")] = "",
     refresh: Annotated[str, Query(description="off: do not load the page again.")] = "on",
-) -> HTMLResponse:
+) -> Response:
     """One backtest; loads itself again while it runs."""
     deployment: Deployment = request.app.state.deployment
     with deployment.database.read() as connection:
@@ -225,9 +230,11 @@ def show_backtest(
         silent_since=heard_of if running and utc_now() - heard_of > SILENT else None,
         refreshing=running and refresh != "off",
         may_refresh=running,
+        stoppable=visitor.may(PersonRole.AUTHOR) and request.app.state.trials.running == backtest_id,
+        notice=notice_of(request),
     )
     headers = {"refresh": str(REFRESH_SECONDS)} if context.refreshing else None
-    return page("backtest.html", context, visitor=visitor, headers=headers)
+    return shown_once(request, page("backtest.html", context, visitor=visitor, headers=headers))
 
 
 def report_kept(backtest: Backtest) -> BacktestReport | None:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from evaluator.settings import Settings
-from review_ui.serving import JUDGING_MAY_TAKE, REQUESTS_MAY_TAKE
+from review_ui.serving import JUDGING_MAY_TAKE, REQUESTS_MAY_TAKE, TRIAL_MAY_TAKE
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +96,7 @@ def test_a_proxys_word_about_the_client_is_not_taken(settings: Settings) -> None
 
 
 def test_ending_takes_no_longer_than_an_orchestrator_waits() -> None:
-    assert REQUESTS_MAY_TAKE + JUDGING_MAY_TAKE < 20
+    assert REQUESTS_MAY_TAKE + TRIAL_MAY_TAKE + JUDGING_MAY_TAKE < 20
 
 
 def test_a_second_worker_on_one_sqlite_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
