@@ -9,7 +9,7 @@ from importlib.metadata import version
 from anyio import CapacityLimiter
 from fastapi import FastAPI
 
-from evaluator.api import events, feed, health, intake, keys, rubric_api, runs, signals, status
+from evaluator.api import events, feed, health, intake, keys, review_api, rubric_api, runs, signals, status
 from evaluator.api.access import KeyRing
 from evaluator.api.intake import Intake
 from evaluator.api.problems import Edge, install_problems
@@ -20,7 +20,7 @@ from evaluator.deployment import Deployment
 DESCRIPTION = """\
 What each AI event achieved: send runs in, pull rollups and outcomes out.
 
-Keys go in `Authorization: Bearer` or `x-api-key` and carry scopes: ingest, read, report, admin.
+Keys go in `Authorization: Bearer` or `x-api-key` and carry scopes: ingest, read, report, review, admin.
 Money is decimal text in US dollars unless a currency stands beside it; times are RFC 3339 in UTC.
 Errors are `application/problem+json` (OTLP paths: `google.rpc.Status` in the request's content type).
 A 503 may be sent again after Retry-After; nothing of a refused request was stored.
@@ -55,7 +55,7 @@ def create_app(deployment: Deployment, *, engine_status: Callable[[], bool] | No
     app.state.redactor = Redactor(settings.redact_extra, enabled=settings.redact)
     app.state.intake = Intake(deployment, app.state.keys)
     app.state.engine_status = engine_status or (lambda: False)
-    for part in (intake, runs, feed, signals, events, rubric_api, status, keys, health):
+    for part in (intake, runs, feed, signals, events, rubric_api, review_api, status, keys, health):
         app.include_router(part.router)
     install_problems(app)
     app.add_middleware(Edge, deployment=deployment)

@@ -56,6 +56,21 @@ def list_place(cursor: str | None) -> Place | None:
     return at, event_id
 
 
+def page_cursor(number: int) -> str:
+    """The mark of a page of the review queue."""
+    return _sealed(f"review:{number}")
+
+
+def page_number(cursor: str | None) -> int:
+    """The page a cursor marks, 1 without one; raises BadInput for a cursor that is not of the review queue."""
+    if not cursor:
+        return 1
+    kind, _, number = _opened(cursor).partition(":")
+    if kind != "review" or not (number.isascii() and number.isdigit()) or not 0 < len(number) < 6:
+        raise BadInput("`after` is not a cursor of the review queue.", hint=_HINT)
+    return int(number)
+
+
 def _sealed(text: str) -> str:
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
