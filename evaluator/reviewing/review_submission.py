@@ -250,12 +250,12 @@ def _take(
     item = ground.item
     rubric = rubric_answered(connection, deployment, item, form.rubric_version, now)
     shown = shown_of(connection, deployment, item, rubric)
-    answered = read_answers(rubric, form, by_code=shown.by_code)
-    if shown.purged and answered.cannot_judge is None:
+    if shown.purged and form.cannot_judge is None:
         raise BadInput(
             "Nothing of this event's content is here any more: all that can be said is that it cannot be judged.",
             hint="Send cannot_judge with why.",
         )
+    answered = read_answers(rubric, form, by_code=shown.by_code)
     review = _review(ground, person, form, answered, kind, slot, seen, now)
     review.run_id = shown.run_id
     if revises is not None:
