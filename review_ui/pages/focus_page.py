@@ -8,11 +8,11 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 
-from evaluator.reviewing.review_undo import undo
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from evaluator.accounts.people_directory import set_preferences
+from evaluator.accounts.session_book import SessionBook
 from evaluator.api.problems import status_of
 from evaluator.deployment import Deployment
 from evaluator.errors import AdjudgeError, BadInput, ClaimLost, Conflict, WrongRole
@@ -25,6 +25,7 @@ from evaluator.reviewing.queue_filter import QueueFilter
 from evaluator.reviewing.review_desk import Claim, Empty
 from evaluator.reviewing.review_form import Answer, ReviewForm
 from evaluator.reviewing.review_submission import Submitted, revise, second_opinion, submit_in
+from evaluator.reviewing.review_undo import undo
 from evaluator.reviewing.sheet_reading import read_sheet, sheet_of
 from evaluator.store.database import Connection
 from evaluator.store.review_batches import find_batch
@@ -134,6 +135,8 @@ def switch_shortcuts(request: Request, visitor: Reader, form: FormHere) -> Respo
     deployment.database.transact(
         lambda connection: set_preferences(connection, person, name=person.name, likes=likes)
     )
+    sessions: SessionBook = request.app.state.sessions
+    sessions.forget()
     item_id = form.get("back", "").removeprefix("/review/").partition("?")[0]
     return see_other(request, ItemLinks(item_id, form.get("batch", "")).path if item_id else "/review")
 
