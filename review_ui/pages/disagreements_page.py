@@ -318,7 +318,7 @@ def case_of(sheet: ReviewSheet, *, may_settle: bool, sent: Sent | None = None) -
     case = Case(
         item=item,
         rubric=sheet.rubric.title,
-        state=STATE[ItemState(item.state)] + ", since",
+        state=STATE[ItemState(item.state)],
         value=value_word(sheet.value, item.value_currency) if sheet.value is not None else "",
         chips=sheet.chips,
         standing="What others said is hidden from you: you have not answered this item.",
@@ -416,6 +416,8 @@ def _standing(sheet: ReviewSheet) -> str:
         return "A system of record decided the event's outcome; the verdict here counts for judge quality."
     if sheet.reveal.verdict is None:
         return "No verdict counts until this is settled: judges came to none."
+    if sheet.reveal.verdict == VerdictLabel.UNKNOWN:
+        return "No verdict counts until this is settled: the judges could not tell."
     score = "" if sheet.reveal.score is None else f" ({sheet.reveal.score:.2f})"
     return f"Until this is settled no person’s verdict stands; the judges’ {sheet.reveal.verdict}{score} counts."
 

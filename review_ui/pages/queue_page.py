@@ -335,7 +335,10 @@ def _view(
         filtered=wanted.filters.restricts,
         filter_pairs=tuple(wanted.filters.as_dict().items()),
         clear_url=_tab_url(wanted.tab, QueueFilter()),
-        rows=tuple(_row(one, titles, answers) for one in shown.rows),
+        rows=tuple(
+            _row(one, titles, answers, knows_verdicts=is_author and wanted.tab is QueueTab.DONE)
+            for one in shown.rows
+        ),
         table_name=f"{_TABS[wanted.tab]}: items",
         last_column=_LAST_COLUMN[wanted.tab],
         place=pager("/review", wanted.query, shown),
@@ -474,7 +477,7 @@ def _verdicts(connection: Connection, person: Person, shown: QueuePage) -> dict[
     }
 
 
-def _row(row: QueueRow, titles: Mapping[str, str], answers: Mapping[str, Verdict]) -> Row:
+def _row(row: QueueRow, titles: Mapping[str, str], answers: Mapping[str, Verdict], *, knows_verdicts: bool) -> Row:
     item = row.item
     answer = answers.get(item.item_id)
     return Row(
@@ -489,7 +492,7 @@ def _row(row: QueueRow, titles: Mapping[str, str], answers: Mapping[str, Verdict
         is_mine=row.is_mine,
         left=minutes_left(row.lease_until, utc_now()) if row.lease_until else "",
         note=item.note,
-        said=said(answer.verdict) if answer else None,
+        said=said(answer.verdict) if answer else said(None) if knows_verdicts else None,
         said_by=answer.judge if answer else "",
     )
 

@@ -147,13 +147,20 @@ def entry_of(line: StoryLine, rubric: Rubric | None, *, may_know_streams: bool) 
 
 def _facts(detail: dict[str, Any], may_know_streams: bool) -> Iterator[str]:
     for name, value in detail.items():
-        if name == "note" or value in ("", None, [], {}) or isinstance(value, dict):
+        if (
+            name in ("note", "slot")
+            or (name, value) == ("kind", "review")
+            or value in ("", None, [], {})
+            or isinstance(value, dict)
+        ):
             continue
         if name in ("reasons", "reason"):
             reasons = value if isinstance(value, list) else [value]
             yield ", ".join(WORDS.get(str(one), str(one).replace("_", " ")) for one in reasons)
         elif name == "stream":
             yield from (STREAM[Stream(value)],) if may_know_streams and value in set(Stream) else ()
+        elif name == "kind":
+            yield f"for {str(value).replace('_', ' ')}"
         elif name != "probability" or may_know_streams:
             words = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             yield f"{name.replace('_', ' ')} {words}"
@@ -185,7 +192,7 @@ def _review_facts(review: Review, may_know_streams: bool) -> Iterator[str]:
         yield "agrees with the judge" if review.agrees else "overrules the judge"
     if review.proposed is not None and review.verdict is not None and review.proposed != review.verdict:
         yield f"the answers come to {review.proposed}"
-    if review.active_ms:
+    if review.active_ms >= 1000:
         yield f"{time_spent(review.active_ms)} on it"
     yield f"version {short(review.rubric_version)}"
     if may_know_streams:
