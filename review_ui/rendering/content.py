@@ -15,7 +15,7 @@ from markupsafe import Markup
 from evaluator.judging.shown import show
 from review_ui.rendering.chat_view import chat_in, shown_chat
 from review_ui.rendering.difference_view import shown_difference
-from review_ui.rendering.json_view import json_in, shown_json
+from review_ui.rendering.json_view import bare_text, json_in, shown_json
 from review_ui.rendering.markdown_view import reads_as_markdown, shown_markdown
 from review_ui.rendering.quote_marks import Mark, marked, stands_in
 from review_ui.rendering.shown_pages import ShownPages
@@ -79,6 +79,7 @@ RENDERERS = (
 
 _LONGEST_TO_UNFOLD = 400_000
 """Characters up to which a quote in the folded part unfolds the whole."""
+_DEEPEST = 100
 _PAGES: ShownPages[Rendered] = ShownPages(most_bytes=32_000_000)
 
 
@@ -162,5 +163,17 @@ def written(value: Any) -> str:
         return value
     try:
         return orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
-    except (TypeError, ValueError):
-        return json.dumps(value, default=str, indent=2, skipkeys=True)
+    except (TypeError, ValueError):  # too deep, a number too large, or half a surrogate pair
+        return json.dumps(_writable(value, 0), ensure_ascii=False, indent=2)
+
+
+def _writable(value: Any, depth: int) -> Any:
+    if isinstance(value, dict | list | tuple) and depth > _DEEPEST:
+        return "nested too deep to show"
+    if isinstance(value, dict):
+        return {str(key): _writable(each, depth + 1) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_writable(each, depth + 1) for each in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return bare_text(value)
+    return value if value is None or isinstance(value, str | float | bool) else str(value)

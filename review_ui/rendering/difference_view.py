@@ -134,11 +134,14 @@ def _words(before: str, after: str, words_left: list[int]) -> str | None:
     if max(len(one), len(other)) > _MOST_WORDS or steps > words_left[0]:
         return None
     words_left[0] -= steps
-    matcher = SequenceMatcher(None, one, other)
-    if matcher.ratio() < _ALIKE:
+    changes = SequenceMatcher(None, one, other).get_opcodes()
+    kept = sum(
+        len(word) for what, a, b, _, _ in changes if what == "equal" for word in one[a:b] if not word.isspace()
+    )
+    if 2 * kept < _ALIKE * sum(len(word) for word in (*one, *other) if not word.isspace()):
         return None
     parts: list[str] = []
-    for what, a, b, c, d in matcher.get_opcodes():
+    for what, a, b, c, d in changes:
         if what == "equal":
             parts.append(inert("".join(one[a:b])))
             continue

@@ -20,6 +20,8 @@ _LONG_TEXT = 600
 _PREVIEW = 120
 _OPEN_LEVELS = 3
 _LONGEST_KEY = 200
+_MOST_BITS = 10_000
+"""Of a whole number; Python refuses to write much larger ones."""
 _LONGEST_JSON_TEXT = 4_000_000
 
 
@@ -129,10 +131,15 @@ def _leaf(value: Any, budget: _Budget) -> str:
     if isinstance(value, dict | list | tuple):
         return f'<span class="c-type">{"empty object" if isinstance(value, dict) else "empty list"}</span>'
     kind = "c-none" if value is None else "c-flag" if isinstance(value, bool) else "c-number"
-    told = (
-        {None: "null", True: "true", False: "false"}[value]
-        if value is None or isinstance(value, bool)
-        else str(value)[:200]
-    )
+    told = bare_text(value)[:_LONGEST_KEY]
     budget.characters -= len(told)
     return f'<span class="{kind}">{inert(told)}</span>'
+
+
+def bare_text(value: Any) -> str:
+    """A value that is neither text nor list nor object, as JSON writes it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return f"a number of {value.bit_length():,} bits"
+    return str(value)

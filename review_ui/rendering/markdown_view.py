@@ -59,8 +59,8 @@ LINK_REL = "noopener noreferrer nofollow ugc"
 
 _EVIDENCE = re.compile(
     r"^ {0,3}(?:#{1,6} \S|```|~~~|> |(?:[-*+]|\d{1,9}[.)]) +\S|\|.+\||(?:-{3,}|={3,}|\*{3,})[ \t]*$)"
-    r"|\*\*[^\s*][^*\n]{0,300}\*\*|(?<!\w)__[^\s_][^_\n]{0,300}__(?!\w)|`[^`\n]{1,300}`"
-    r"|\[[^\[\]\n]{0,300}\]\([^()\s]{0,2000}\)|<https?://",
+    r"|\*\*[^\s*][^*\n]{0,300}\*\*|`[^`\n]{1,300}`"
+    r"|\[[^\[\]\n]{0,300}\]\([^()\n]{0,2000}\)|<https?://",
     re.MULTILINE,
 )
 """Each alternative looks ahead no further than it says, so that no text takes long."""

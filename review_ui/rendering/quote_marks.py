@@ -254,7 +254,7 @@ def _pieces(
     for (start, end), (from_, to) in zip(pairwise(borders), pairwise(offsets), strict=True):
         text = stretch.html[from_:to]
         here = [place for place in places if place.start <= start and end <= place.end]
-        if not here or not text.strip():
+        if not here or not stretch.html.strip():  # between the rows of a table no mark may stand
             yield text
             continue
         numbers = list(dict.fromkeys(place.mark for place in here))
