@@ -16,6 +16,7 @@ from evaluator.errors import AdjudgeError, BadInput, Misconfigured
 from evaluator.model.api_key import Scope
 from evaluator.model.judgement import NotEvaluable
 from evaluator.people_commands import people_app
+from evaluator.review_commands.review_group import review_app
 from evaluator.rubric_commands.rubric_group import rubrics_app
 from evaluator.settings import Settings, load_settings, shown
 from evaluator.terminal import actor, opened
@@ -37,6 +38,7 @@ notifications_app = typer.Typer(no_args_is_help=True, help="Messages to others: 
 app.add_typer(keys_app, name="keys")
 app.add_typer(people_app, name="people")
 app.add_typer(rubrics_app, name="rubrics")
+app.add_typer(review_app, name="review")
 app.add_typer(models_app, name="models")
 app.add_typer(notifications_app, name="notifications")
 

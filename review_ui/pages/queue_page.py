@@ -238,8 +238,14 @@ def start_batch(request: Request, visitor: Reviewer, form: FormHere) -> Response
     person, filters = visitor.signed_in, QueueFilter.from_mapping(form)
     if not list_items(deployment, person, QueueTab.FOR_ME, filters).rows:
         return see_other(request, address("/review", filters.as_dict()))
-    batch = begin_batch(deployment, person, filters, BATCH_SIZE)
+    batch = begin_batch(deployment, person, filters, _size(form.get("size", "")))
     return _opened(request, next_item(deployment, person, batch_id=batch.batch_id), filters, batch.batch_id)
+
+
+def _size(text: str) -> int:
+    if text and not (text.isascii() and text.isdigit() and len(text) < 9):
+        raise BadInput(f"size is {quoted(text)}; it takes a whole number.")
+    return int(text) if text else BATCH_SIZE
 
 
 @router.post("/review/next")

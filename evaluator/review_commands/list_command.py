@@ -1,0 +1,92 @@
+"""`adjudge review list`: the items under a tab of the queue, with the page's filters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evaluator.terminal import opened
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from evaluator.model.review import ReviewItem
+    from evaluator.store.queue_rows import Holder
+
+MOST = 1000
+
+
+def show_items(
+    tab: Annotated[str, typer.Option(help="open, in_progress, escalated, disagreements or done.")] = "open",
+    workflow: Annotated[str, typer.Option(help="Only of this workflow.")] = "",
+    rubric: Annotated[str, typer.Option(help="Only under this rubric.")] = "",
+    stream: Annotated[str, typer.Option(help="audit, targeted or picked.")] = "",
+    reason: Annotated[str, typer.Option(help="Only for this reason, such as critical_fail.")] = "",
+    hours: Annotated[int | None, typer.Option(min=1, help="Only what waits at least so long.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MOST)] = 50,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The same as JSON, with all there is to an item.")
+    ] = False,
+) -> None:
+    """Items in the order in which they stand in line; what is done, the last first."""
+    from datetime import timedelta
+
+    from evaluator.console import out
+    from evaluator.model.columns import utc_now
+    from evaluator.plain_json import json_bytes
+    from evaluator.review_state import reasons_meant
+    from evaluator.reviewing.queue_filter import QueueFilter
+    from evaluator.store.queue_rows import QueueTab, Viewpoint, holders_of, queue_items
+    from evaluator.store.review_claims import Wanted
+
+    names = {"open": QueueTab.FOR_ME, **{str(one): one for one in QueueTab if one is not QueueTab.FOR_ME}}
+    if tab not in names:
+        raise typer.BadParameter(f"{tab!r} is none of {', '.join(names)}.", param_hint="--tab")
+    given = {"workflow": workflow, "rubric": rubric, "stream": stream, "reason": reason}
+    asked = QueueFilter.from_mapping({**given, "older_than_hours": str(hours or "")})
+    now = utc_now()
+    wanted = Wanted(
+        workflow=asked.workflow,
+        rubric_id=asked.rubric,
+        streams=(asked.stream,) if asked.stream else (),
+        reasons=tuple(reasons_meant(asked.reason, hidden=False)) if asked.reason else (),
+        entered_before=None if hours is None else now - timedelta(hours=hours),
+    )
+    operator = Viewpoint(person_id="", now=now, only_reviewed=False)
+    with opened() as deployment, deployment.database.read() as connection:
+        items = queue_items(connection, names[tab], operator, wanted, limit=limit)
+        holders = holders_of(connection, [item.item_id for item in items], now)
+    if as_json:
+        typer.echo(json_bytes(items, indented=True))
+    else:
+        out.print(_table(items, holders) if items else "Nothing stands here.")
+
+
+def _table(items: Sequence[ReviewItem], holders: dict[str, list[Holder]]) -> Table:
+    from rich.table import Table
+
+    from evaluator.console import plain
+    from evaluator.model.columns import utc_now
+    from evaluator.reviewing.reason_chips import chips_of
+    from evaluator.wording import ago
+
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for name in ("item", "event", "workflow", "rubric", "stream", "why here", "since", "held by"):
+        table.add_column(name, overflow="fold")
+    now = utc_now()
+    for item in items:
+        why = ", ".join(chip.word for chip in chips_of(item, hidden=False))
+        held = ", ".join(one.name for one in holders.get(item.item_id, ()))
+        table.add_row(
+            item.item_id,
+            plain(item.event_id),
+            plain(item.workflow or "–"),
+            plain(item.rubric_id),
+            item.stream,
+            why,
+            ago(item.settled_at or item.entered_at, now),
+            plain(held or "–"),
+        )
+    return table
