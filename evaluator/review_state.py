@@ -98,6 +98,11 @@ def seen_item(item: ReviewItem, *, hidden: bool) -> ReviewItem:
     return item.model_copy(update=changed)
 
 
+def as_waiting(item: ReviewItem) -> ReviewItem:
+    """An item as it was before its verdict was known: for who is asked without knowing that it is."""
+    return seen_item(item, hidden=True).model_copy(update={"state": ItemState.OPEN, "settled_at": None})
+
+
 def reasons_meant(reason: str, *, hidden: bool) -> Collection[str]:
     """The stored reasons that a filter's word stands for; for whom they are hidden, all telling ones are one."""
     if reason == POLICY or (hidden and reason in TELLING):

@@ -10,7 +10,7 @@ from evaluator.deployment import Deployment
 from evaluator.model.columns import utc_now
 from evaluator.model.person import Person, PersonRole
 from evaluator.model.review import ItemState, ReviewItem, SlotKind, Stream
-from evaluator.review_state import seen_item
+from evaluator.review_state import as_waiting, seen_item
 from evaluator.reviewing.queue_filter import QueueFilter, knows_reasons, wanted_by
 from evaluator.reviewing.review_desk import needs
 from evaluator.store import queue_rows
@@ -171,11 +171,13 @@ def _row(person: Person, item: ReviewItem, holders: list[Holder], overdue_before
     # who practises on a gold item is not told: it would tell that the item is one
     others = [one for one in holders if one.kind != SlotKind.GOLD]
     held = next(iter([*mine, *others]), None)
-    hidden = hides_from(person, item)
+    compared = any(one.kind == SlotKind.GOLD for one in mine)
+    hidden = compared or hides_from(person, item)
+    seen = as_waiting(item) if compared else seen_item(item, hidden=hidden)
     return QueueRow(
-        item=seen_item(item, hidden=hidden),
+        item=seen,
         hidden=hidden,
-        since=item.settled_at or item.entered_at,
+        since=seen.settled_at or seen.entered_at,
         overdue=item.state in WAITING and item.entered_at < overdue_before,
         holder=held.name if held else "",
         is_mine=bool(mine),

@@ -20,7 +20,7 @@ from evaluator.model.rollup import Rollup
 from evaluator.model.rubric import Rubric
 from evaluator.model.run import Run
 from evaluator.model.verdict import CriterionVerdict
-from evaluator.review_state import seen_item
+from evaluator.review_state import as_waiting, seen_item
 from evaluator.reviewing.code_answers import code_answers
 from evaluator.reviewing.reason_chips import chips_of
 from evaluator.reviewing.review_sheet import (
@@ -203,7 +203,7 @@ def _seen(item: ReviewItem, standing: Standing, person: Person) -> ReviewItem:
         return seen
     held = standing.held
     if held is not None and held.claimed_by == person.person_id:
-        return seen.model_copy(update={"state": ItemState.OPEN, "settled_at": None})
+        return as_waiting(item)
     if item.state == ItemState.AWAITING_RESOLUTION:
         return seen.model_copy(update={"state": ItemState.ESCALATED})
     return seen

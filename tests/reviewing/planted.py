@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import update
@@ -10,9 +11,19 @@ from sqlalchemy import update
 from evaluator.deployment import Deployment
 from evaluator.model.columns import utc_now
 from evaluator.model.person import Person, PersonRole
-from evaluator.model.review import ItemState, Review, ReviewItem, ReviewKind, Stream, item_id_of
+from evaluator.model.review import (
+    ItemState,
+    Review,
+    ReviewItem,
+    ReviewKind,
+    ReviewSlot,
+    SlotKind,
+    Stream,
+    item_id_of,
+)
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict, Quote, VerdictLabel
 from evaluator.store.database import table_of
+from evaluator.store.review_claims import add_slot, slots_of_item, take_slot
 from evaluator.store.review_items import add_act, find_item
 from evaluator.store.reviews import append_review
 from evaluator.store.tables import JudgementRow, ReviewItemRow, RollupRow, RunRow, VerdictRow
@@ -91,7 +102,7 @@ def _plant(connection: Any, item: ReviewItem, other: Person) -> None:
 def review_of(item: ReviewItem, person: Person, **changes: Any) -> Review:
     """A review of an item as it is stored, by a person, with a note that is a mark."""
     fields: dict[str, Any] = {
-        "review_id": f"r{abs(hash((item.item_id, person.person_id))):x}",
+        "review_id": f"of-{item.item_id}-{person.person_id}",
         "item_id": item.item_id,
         "round": item.round,
         "event_id": item.event_id,
@@ -125,6 +136,29 @@ def put_state(deployment: Deployment, item: ReviewItem, state: ItemState, **chan
         return found
 
     return deployment.database.transact(act)
+
+
+def hold(
+    deployment: Deployment, item: ReviewItem, person: Person, kind: SlotKind = SlotKind.REVIEW, minutes: int = 10
+) -> ReviewSlot:
+    """The person's claim on the item, as the desk would leave it."""
+
+    def act(connection: Any) -> ReviewSlot | None:
+        now = utc_now()
+        until = now + timedelta(minutes=minutes)
+        detail = {"kind": kind}
+        add_act(connection, item.item_id, "claimed", person=person, detail=detail, now=now)
+        if kind is not SlotKind.REVIEW:
+            return add_slot(connection, item, kind, person.person_id, now=now, until=until)
+        taken = (
+            take_slot(connection, one.slot_id, person.person_id, now=now, until=until)
+            for one in slots_of_item(connection, item.item_id)
+        )
+        return next((one for one in taken if one is not None), None)
+
+    held = deployment.database.transact(act)
+    assert held is not None
+    return held
 
 
 def planted_id(event_id: str = "planted-1") -> str:

@@ -12,13 +12,12 @@ from evaluator.errors import NotFound
 from evaluator.model.columns import utc_now
 from evaluator.model.outcome import FinalOutcome, Signal, SignalSource
 from evaluator.model.person import Person, PersonRole
-from evaluator.model.review import ItemState, ReviewItem, ReviewKind, ReviewSlot, SlotKind, Stream
+from evaluator.model.review import ItemState, ReviewItem, ReviewKind, SlotKind, Stream
 from evaluator.model.verdict import CriterionLabel, VerdictLabel
 from evaluator.reviewing.review_sheet import Mode, Option, ReviewSheet
 from evaluator.reviewing.sheet_reading import sheet_of
 from evaluator.settlement import resolve_events
 from evaluator.store import outcomes, runs
-from evaluator.store.review_claims import add_slot, slots_of_item, take_slot
 from evaluator.store.reviews import append_review
 from tests.accounts.people_world import somebody
 from tests.reviewing.planted import (
@@ -27,6 +26,7 @@ from tests.reviewing.planted import (
     OTHER_NAME,
     PEOPLE_MARKS,
     SCORE,
+    hold,
     planted_item,
     put_state,
     review_of,
@@ -43,27 +43,6 @@ def ada(deployment: Deployment) -> Person:
 @pytest.fixture
 def author(deployment: Deployment) -> Person:
     return somebody(deployment, "Ruth", PersonRole.AUTHOR)
-
-
-def hold(
-    deployment: Deployment, item: ReviewItem, person: Person, kind: SlotKind = SlotKind.REVIEW, minutes: int = 10
-) -> ReviewSlot:
-    """The person's claim on the item."""
-
-    def act(connection: Any) -> ReviewSlot | None:
-        now = utc_now()
-        until = now + timedelta(minutes=minutes)
-        if kind is not SlotKind.REVIEW:
-            return add_slot(connection, item, kind, person.person_id, now=now, until=until)
-        taken = (
-            take_slot(connection, one.slot_id, person.person_id, now=now, until=until)
-            for one in slots_of_item(connection, item.item_id)
-        )
-        return next((one for one in taken if one is not None), None)
-
-    held = deployment.database.transact(act)
-    assert held is not None
-    return held
 
 
 def answered(deployment: Deployment, item: ReviewItem, person: Person, **changes: Any) -> None:
