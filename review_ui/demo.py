@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from math import sqrt
 from pathlib import Path
@@ -27,7 +28,9 @@ from evaluator.store.api_keys import issue_key, revoke_key
 from evaluator.store.database import Connection
 from evaluator.store.event_list import EventLine, list_events
 from evaluator.store.outcomes import taken_runs
+from evaluator.store.waiting_reviews import WaitingReviews, waiting_reviews
 from evaluator.wording import DECIDED_BY, counts, judging_dollars, plural
+from review_ui.demo_visit import open_for_a_person, visit_link
 from review_ui.serving import Running, running
 
 IDLE_SECONDS = 6.0
@@ -44,10 +47,21 @@ def run_demo(*, stay: bool, port: int, ending: threading.Event) -> None:
         err.print(f"Adjudge is at {server.address}, its data in {settings.data_dir}", highlight=False)
         send_corpus(server)
         judge_and_show(server.deployment, ending)
-        out.print(f"\nThe same as a page: {server.address}")
         if stay and not ending.is_set():
-            err.print("Ctrl+C ends the demo.")
+            invite(server)
             server.wait(ending)
+
+
+def invite(server: Running) -> None:
+    """Where to see it and review, in the browser at once where there is one."""
+    link = visit_link(server.deployment, server.address)
+    out.print(
+        "\nThe same as pages, and what waits for review, signed in as Demo; the link works once, on this machine:"
+    )
+    out.print(link, highlight=False, soft_wrap=True)
+    if open_for_a_person(link):
+        err.print("Opened in the browser.")
+    err.print("Ctrl+C ends the demo; run again it prints a new link.")
 
 
 def fetch_weights(folder: Path) -> None:
@@ -71,6 +85,10 @@ def demo_settings(port: int) -> Settings:
         database_url="",
         body_store_url="",
         rubrics_dir=rubrics,
+        public_url="",
+        oidc_issuer="",
+        review_webhook_url="",  # nobody else is told of the demo's reviews
+        smtp_url="",
         host="127.0.0.1",
         port=port,
         idle_timeout_seconds=IDLE_SECONDS,
@@ -129,11 +147,23 @@ def judge_and_show(deployment: Deployment, ending: threading.Event) -> None:
     with deployment.database.read() as connection:
         lines = list_events(connection, limit=MOST_EVENTS)
         verdicts = outcome_verdicts(connection, deployment, [line.event.event_id for line in lines])
+        reviews = waiting_reviews(connection, overdue_before=utc_now() - timedelta(hours=settings.review_sla_hours))
     lines.sort(key=lambda line: (line.event.workflow, line.event.event_id))
     out.print()
     out.print(outcomes_table(lines))
     print_summary(lines, situation_of(deployment, utc_now()))
     print_agreement(verdicts)
+    print_reviews(reviews)
+
+
+def print_reviews(reviews: Sequence[WaitingReviews]) -> None:
+    """How many events wait for people, by rubric."""
+    by_rubric: Counter[str] = Counter()
+    for one in reviews:
+        by_rubric[one.rubric_id] += one.waiting
+    told = ", ".join(f"{number} of {rubric}" for rubric, number in sorted(by_rubric.items()))
+    waiting = plural(by_rubric.total(), "review")
+    out.print(f"[bold]For people:[/] {waiting} waiting{f': {told}' if told else ''}", highlight=False)
 
 
 def print_summary(lines: Sequence[EventLine], situation: Situation) -> None:
