@@ -25,7 +25,7 @@ from evaluator.store.schema import upgrade
 os.environ["COLUMNS"] = "200"  # no terminal's width decides what a test reads; consoles read it when they are made
 
 
-_ON_SQLITE_FIRST = {"api", "authoring", "review_ui", "rubric_commands"}
+_ON_SQLITE_FIRST = {"api", "authoring", "review_commands", "review_ui", "rubric_commands"}
 """Folders of tests whose fast part runs on SQLite alone: what they show of PostgreSQL the store's own tests show first."""
 
 
