@@ -29,8 +29,8 @@ LONGEST = 200_000
 LONGEST_LINE = 20_000
 _STEPS_FREE = 8_000
 _STEPS_A_BLOCK = 5
-"""Laying out takes 0.15 steps a character, each some 5 µs. What needs more than 0.5 is made to be slow, and is shown as
-written: no text takes more than about half a second, and none of 32,000 characters more than an eighth of one."""
+"""Laying out takes 0.15 steps a character, each some 5 µs. What needs much more is made to be slow, and is shown as
+written: no text takes more than half a second, and none of 32,000 characters more than a tenth of one."""
 _MOST_CELLS = 20_000
 """Of tables: a short row is filled up to the width of its head."""
 _MOST_LINKS = 50
@@ -95,7 +95,7 @@ def _is_odd(lines: Sequence[str]) -> bool:
 
 
 def _laid_out(text: str) -> str:
-    env: dict[str, Any] = {"links": {}, "steps": _STEPS_FREE + len(text) // 2}
+    env: dict[str, Any] = {"links": {}, "steps": _STEPS_FREE + len(text) // 4}
     parser = _parser()
     tokens = parser.parse(text.replace("\r\n", "\n"), env)
     if _letters(text) - _letters_told(tokens) > sum(map(len, _ENTITY.findall(text))):

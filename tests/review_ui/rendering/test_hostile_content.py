@@ -55,10 +55,10 @@ def test_there_are_enough_payloads_to_speak_of() -> None:
     assert len(PAYLOADS) >= 100
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", PAYLOADS)
-def test_hostile_content_is_inert_however_it_is_shown(name: str, way: str) -> None:
-    assert_harmless(WAYS[way](PAYLOADS[name]).html)
+def test_hostile_content_is_inert_however_it_is_shown(name: str) -> None:
+    for show in WAYS.values():
+        assert_harmless(show(PAYLOADS[name]).html)
 
 
 @pytest.mark.parametrize("name", PAYLOADS)

@@ -120,12 +120,12 @@ def test_definitions_of_references_are_seen() -> None:
 def test_markdown_made_to_be_slow_is_not_slow(text: str) -> None:
     began = time.process_time()
     rendered(text, limit=None)
-    assert time.process_time() - began < 1.5
+    assert time.process_time() - began < 2
 
 
 def test_a_megabyte_is_shown_as_written() -> None:
     began = time.process_time()
     shown = rendered("**word** and more\n" * 60_000, limit=None)
-    assert time.process_time() - began < 1.5
+    assert time.process_time() - began < 2
     assert not shown.folded
     assert "c-text" in shown.html
