@@ -17,6 +17,7 @@ from evaluator.model.person import Person, PersonRole
 from evaluator.model.review import Review, ReviewAct, ReviewBatch, ReviewItem, ReviewKind
 from evaluator.model.verdict import VerdictLabel
 from evaluator.reviewing.queue_filter import QueueFilter
+from evaluator.reviewing.review_desk import Empty
 from evaluator.rubric_format.rubric_problems import quoted
 from evaluator.store.database import Connection
 from evaluator.store.people import find_person
@@ -152,7 +153,7 @@ def show_batch(
     request: Request,
     batch_id: str,
     visitor: Reviewer,
-    told: Annotated[str, Query(description="over: the batch has just ended; empty: nothing is left for it")] = "",
+    told: Annotated[str, Query(description="why there was no next item")] = "",
 ) -> HTMLResponse:
     """The batch in numbers and by item, for its own person and admins; raises NotFound."""
     deployment: Deployment = request.app.state.deployment
@@ -161,7 +162,12 @@ def show_batch(
     return page("batch.html", context, visitor=visitor)
 
 
-_TOLD = {"empty": "Nothing more is left for you under this batch’s filters, so it ends here.", "over": ""}
+_TOLD = {
+    Empty.NOTHING_TO_DO: "Nothing is left for you, so the batch ends here.",
+    Empty.ALL_CLAIMED: "Others hold what is left for you, so the batch ends here for now.",
+    Empty.FILTERED_OUT: "Nothing is left under this batch’s filter, so it ends here.",
+}
+"""Why there was no next item, said where the batch had more to come."""
 
 
 def _context(connection: Connection, deployment: Deployment, person: Person, batch_id: str, told: str) -> BatchPage:
@@ -177,6 +183,8 @@ def _context(connection: Connection, deployment: Deployment, person: Person, bat
     titles = {one.id: one.title for one in deployment.shelf.rubrics}
     last = {one.review_id for one in reviews_of_person(connection, person.person_id, UNDOABLE)} if own else set()
     known = items_by_id(connection, {one.item_id for one in reviews})
+    is_over = batch.ended_at is not None or progress.is_over
+    why = "" if is_over or told not in _TOLD else _TOLD[Empty(told)]
     return BatchPage(
         batch=batch,
         headline=headline(batch, progress),
@@ -184,8 +192,8 @@ def _context(connection: Connection, deployment: Deployment, person: Person, bat
         owner=owner.name if owner is not None else "somebody",
         filters="; ".join(filter_words(filters, titles)),
         filter_pairs=tuple(filters.as_dict().items()),
-        going=own and batch.ended_at is None and not progress.is_over and told != "empty",
-        told=_TOLD.get(told, ""),
+        going=own and not is_over and not why,
+        told=why,
         figures=tuple(figures_of(summary)),
         gold=_gold(connection, summary),
         rows=tuple(rows_of(reviews, known, titles, last)),
