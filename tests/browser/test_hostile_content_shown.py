@@ -14,7 +14,7 @@ from evaluator.model.columns import utc_now
 from evaluator.model.review import ReviewItem
 from evaluator.store.people import open_session
 from review_ui.guard import PLAIN_COOKIE
-from review_ui.item_links import View
+from review_ui.item_panes import View
 from review_ui.serving import Running
 from tests.accounts.people_world import somebody
 from tests.review_ui.rendering.payloads import PAYLOADS, TEXTS
