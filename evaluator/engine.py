@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -52,6 +52,8 @@ FINISHED_KEPT = timedelta(minutes=2)
 STALLED_KEPT = timedelta(hours=1)
 PURGE_SECONDS = 60.0
 NOTIFY_SECONDS = 60.0
+CANCELLING_SECONDS = 2.0
+"""How long judging that is cancelled at the end may take to notice."""
 PURGED_AT_ONCE = 2000
 PURGED_AT_MOST = 10_000
 
@@ -254,10 +256,19 @@ class JudgingLoop:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def stop(self) -> None:
-        """Close connections and end."""
+        """Leave what is still being judged, close connections and end: whoever waits for it is let go."""
+        self.run(_cancel_the_rest())
         self.run(close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+
+
+async def _cancel_the_rest() -> None:
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=CANCELLING_SECONDS)
 
 
 @DBOS.workflow(name="tick")
@@ -278,6 +289,8 @@ def judge_batch(ids: list[str], token: str, provider: str, slots: int) -> int:
         return 0
     try:
         return _ours.handle(Batch(tuple(ids), token, provider, slots))
+    except CancelledError:  # the worker ends; what it held is due again
+        return 0
     except Exception as error:  # noqa: BLE001 - the worker's edge: shown, then tried again
         _ours.note_failure("judge_batch", error)
         return 0
