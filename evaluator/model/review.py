@@ -194,7 +194,7 @@ class ReviewAct(SQLModel):
     """One thing that happened to an item, append-only: its story is told from these."""
 
     act_id: int | None = Field(default=None, primary_key=True)
-    item_id: str = Field(index=True)
+    item_id: str
     person_id: str | None = None
     who: str = ""
     """The person's name at that time, or what acted: judge, policy, lease."""

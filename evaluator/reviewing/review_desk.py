@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -145,13 +146,13 @@ def _first_in_line(
 ) -> ReviewSlot | None:
     until = now + lease_of(deployment)
     before = review_claims.last_claimed(connection, person.person_id, GOLD_WINDOW)
-    if gold_is_due([slot.kind for slot in before], deployment.settings.gold_share):
+    if gold_is_due([kind for kind, _ in before], deployment.settings.gold_share):
         item = review_claims.unseen_gold(connection, person.person_id, wanted)
         if item is not None:
             return review_claims.add_slot(
                 connection, item, SlotKind.GOLD, person.person_id, now=now, until=until, batch_id=batch_id
             )
-    streams = [slot.stream for slot in before if slot.kind == SlotKind.REVIEW]
+    streams = [stream for kind, stream in before if kind == SlotKind.REVIEW]
     first = audit_is_due(streams, deployment.settings.audit_share)
     for audit in (first, not first):
         slot = review_claims.claim_one(
@@ -162,13 +163,13 @@ def _first_in_line(
     return None
 
 
-def audit_is_due(streams: list[Stream], share: float) -> bool:
+def audit_is_due(streams: Sequence[str], share: float) -> bool:
     """Whether the next claim is to come from the audit stream, after claims from these, newest first."""
     window = streams[: AUDIT_WINDOW - 1]
     return window.count(Stream.AUDIT) < share * (len(window) + 1)
 
 
-def gold_is_due(kinds: list[SlotKind], share: float) -> bool:
+def gold_is_due(kinds: Sequence[str], share: float) -> bool:
     """Whether the next claim is to be a gold item, after claims of these kinds, newest first.
 
     Only once the share makes a whole one: nobody's first item is gold.

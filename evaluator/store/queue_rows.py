@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Boolean, ColumnElement, Connection, Select, and_, exists, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, TextClause, and_, exists, func, or_, select, text
 
 from evaluator.model.review import ItemState, ReviewItem, SlotKind, SlotState
 from evaluator.store.database import table_of
@@ -19,7 +19,7 @@ _item, _slot, _act = table_of(ReviewItemRow), table_of(ReviewSlotRow), table_of(
 _review, _person = table_of(ReviewRow), table_of(PersonRow)
 
 # as text, so that the planner knows that the index over done items holds for it
-_DONE: ColumnElement[bool] = literal_column("review_item.state = 'done'", Boolean)
+_DONE = text("review_item.state = 'done'")
 MOST_CHOICES = 200
 
 
@@ -79,7 +79,7 @@ def count_items(connection: Connection, tab: QueueTab, view: Viewpoint, wanted: 
     return connection.execute(select(func.count()).select_from(found)).scalar_one()
 
 
-def _under(tab: QueueTab, view: Viewpoint) -> list[ColumnElement[bool]]:
+def _under(tab: QueueTab, view: Viewpoint) -> list[ColumnElement[bool] | TextClause]:
     reviewed = exists().where(_review.c.item_id == _item.c.item_id, _review.c.person_id == view.person_id)
     theirs = [reviewed] if view.only_reviewed else []
     match tab:

@@ -9,18 +9,20 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     Connection,
     Select,
-    and_,
+    String,
+    Table,
+    bindparam,
     exists,
     func,
-    literal_column,
     or_,
     select,
+    text,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from evaluator.model.review import ItemState, ReviewItem, ReviewSlot, SlotKind, SlotState
 from evaluator.store.database import as_row, insert_into, table_of
@@ -28,12 +30,12 @@ from evaluator.store.tables import ReviewActRow, ReviewItemRow, ReviewSlotRow
 
 _item, _slot, _act = table_of(ReviewItemRow), table_of(ReviewSlotRow), table_of(ReviewActRow)
 
-# as text and not as parameters: only then does the planner know that the indexes over open slots hold for it
-OPEN_SLOT: ColumnElement[bool] = literal_column("review_slot.state = 'open'", Boolean)
-_OPEN_REVIEW = and_(OPEN_SLOT, literal_column("review_slot.kind = 'review'", Boolean))
-_IN_AUDIT: ColumnElement[bool] = literal_column("review_slot.stream = 'audit'", Boolean)
-_NOT_IN_AUDIT: ColumnElement[bool] = literal_column("review_slot.stream <> 'audit'", Boolean)
-_GOLD: ColumnElement[bool] = literal_column("review_item.gold", Boolean)
+# as text and not as parameters or booleans: only then do the planners know that the indexes over open slots hold
+OPEN_SLOT = text("review_slot.state = 'open'")
+_OPEN_REVIEW = text("review_slot.state = 'open' AND review_slot.kind = 'review'")
+_IN_AUDIT = text("review_slot.stream = 'audit'")
+_NOT_IN_AUDIT = text("review_slot.stream <> 'audit'")
+_GOLD = text("review_item.gold")
 
 DECLINES = ("skipped", "escalated")
 """Acts after which the item is not offered to the same person again in its round."""
@@ -107,77 +109,110 @@ def claim_one(
     a slot already, or which they declined in this round. One statement: two who ask at once never get the same.
     `claimed_before` of the slot tells whose lease had run out.
     """
+    statement = _CLAIMING[audit]
+    if wanted.restricts:
+        statement = _claiming(audit, _by_name(_slot, wanted), _by_item(connection, wanted))
+    told = {
+        "me": person_id,
+        "now": now,
+        "until": until,
+        "fresh_token": new_token(),
+        "for_batch": batch_id,
+    }
+    row = connection.execute(statement, told).mappings().one_or_none()
+    return None if row is None else ReviewSlot.model_validate(dict(row))
+
+
+_ME, _NOW = bindparam("me", type_=String), bindparam("now", type_=_slot.c.lease_until.type)
+_FREE = or_(_slot.c.lease_until.is_(None), _slot.c.lease_until <= _NOW)
+_HELD: dict[str, Any] = {
+    "claimed_before": _slot.c.claimed_by,
+    "claimed_by": _ME,
+    "token": bindparam("fresh_token"),
+    "claimed_at": _NOW,
+    "lease_until": bindparam("until"),
+    "batch_id": bindparam("for_batch"),
+}
+
+
+def _looked_up(query: Select[Any]) -> ColumnElement[bool]:
+    """Whether the query finds anything, looked up for one slot after the other as they stand in line.
+
+    OFFSET 0 keeps PostgreSQL from making a join of it, which may read and sort all that is open before the first.
+    """
+    return query.correlate(_slot).offset(0).exists()
+
+
+_theirs, _declined = _slot.alias("theirs"), _act.alias("declined")
+_HAS_ONE = _looked_up(
+    select(_theirs.c.slot_id).where(
+        _theirs.c.item_id == _slot.c.item_id,
+        _theirs.c.claimed_by.concat("") == _ME,  # by the item, not by all that the person ever claimed
+        _theirs.c.round == _slot.c.round,
+        text("theirs.state <> 'cancelled'"),
+        _theirs.c.slot_id != _slot.c.slot_id,
+    )
+)
+_HAS_DECLINED = _looked_up(
+    select(_declined.c.act_id)
+    .join(_item, _item.c.item_id == _declined.c.item_id)
+    .where(
+        _declined.c.item_id == _slot.c.item_id,
+        _declined.c.person_id == _ME,
+        _declined.c.act.in_(DECLINES),
+        _declined.c.at >= _item.c.entered_at,
+    )
+)
+
+
+def _claiming(
+    audit: bool, of_slot: Sequence[ColumnElement[bool]] = (), of_item: Sequence[ColumnElement[bool]] = ()
+) -> ReturningUpdate[Any]:
     head = (
-        _in_line(connection, person_id, wanted, now)
-        .where(_IN_AUDIT if audit else _NOT_IN_AUDIT)
+        select(_slot.c.slot_id)
+        .where(
+            _OPEN_REVIEW,
+            _IN_AUDIT if audit else _NOT_IN_AUDIT,
+            _FREE,
+            *of_slot,
+            _looked_up(
+                select(_item.c.item_id).where(
+                    _item.c.item_id == _slot.c.item_id, _item.c.state == ItemState.OPEN, *of_item
+                )
+            ),
+            ~_HAS_ONE,
+            ~_HAS_DECLINED,
+        )
         .order_by(_slot.c.rank_at)
         .limit(1)
         .with_for_update(of=_slot, skip_locked=True)
     )
-    claimed = (
-        update(_slot)
-        .where(_slot.c.slot_id == head.scalar_subquery())
-        .values(**_held(person_id, now, until, batch_id))
-        .returning(*_slot.c)
-    )
-    row = connection.execute(claimed).mappings().one_or_none()
-    return None if row is None else ReviewSlot.model_validate(dict(row))
+    return update(_slot).where(_slot.c.slot_id == head.scalar_subquery()).values(_HELD).returning(*_slot.c)
 
 
-def _held(person_id: str, now: datetime, until: datetime, batch_id: str | None) -> dict[str, Any]:
-    return {
-        "claimed_before": _slot.c.claimed_by,
-        "claimed_by": person_id,
-        "token": new_token(),
-        "claimed_at": now,
-        "lease_until": until,
-        "batch_id": batch_id,
-    }
-
-
-def _free(now: datetime) -> ColumnElement[bool]:
-    return or_(_slot.c.lease_until.is_(None), _slot.c.lease_until <= now)
-
-
-def _in_line(connection: Connection, person_id: str, wanted: Wanted, now: datetime) -> Select[tuple[str]]:
-    """Ids of the slots that a person may be given now."""
-    theirs, declined = _slot.alias("theirs"), _act.alias("declined")
-    has_one = exists().where(
-        theirs.c.item_id == _slot.c.item_id,
-        theirs.c.claimed_by == person_id,
-        theirs.c.round == _slot.c.round,
-        theirs.c.state != SlotState.CANCELLED,
-        theirs.c.slot_id != _slot.c.slot_id,
-    )
-    has_declined = exists().where(
-        declined.c.item_id == _slot.c.item_id,
-        declined.c.person_id == person_id,
-        declined.c.act.in_(DECLINES),
-        declined.c.at >= _item.c.entered_at,
-    )
-    return (
-        select(_slot.c.slot_id)
-        .join(_item, _item.c.item_id == _slot.c.item_id)
-        .where(
-            _OPEN_REVIEW,
-            _free(now),
-            _item.c.state == ItemState.OPEN,
-            *restrictions(connection, wanted),
-            ~has_one,
-            ~has_declined,
-        )
-    )
+_CLAIMING = {audit: _claiming(audit) for audit in (True, False)}
+"""Without a filter, built once: building one takes longer than running it."""
 
 
 def restrictions(connection: Connection, wanted: Wanted) -> list[ColumnElement[bool]]:
     """What a filter asks of `review_item`, as conditions."""
+    return [*_by_name(_item, wanted), *_by_item(connection, wanted)]
+
+
+def _by_name(table: Table, wanted: Wanted) -> list[ColumnElement[bool]]:
+    """What items and slots can be asked alike."""
     found: list[ColumnElement[bool]] = []
     if wanted.workflow:
-        found.append(_item.c.workflow == wanted.workflow)
+        found.append(table.c.workflow == wanted.workflow)
     if wanted.rubric_id:
-        found.append(_item.c.rubric_id == wanted.rubric_id)
+        found.append(table.c.rubric_id == wanted.rubric_id)
     if wanted.streams:
-        found.append(_item.c.stream.in_(wanted.streams))
+        found.append(table.c.stream.in_(wanted.streams))
+    return found
+
+
+def _by_item(connection: Connection, wanted: Wanted) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
     if wanted.entered_before is not None:
         found.append(_item.c.entered_at <= wanted.entered_before)
     if wanted.reasons:
@@ -200,18 +235,17 @@ def is_anything_open(connection: Connection, wanted: Wanted) -> bool:
 
 def unseen_gold(connection: Connection, person_id: str, wanted: Wanted) -> ReviewItem | None:
     """A gold item that a person has never held, reviewed or declined, the one that came in first; None without one."""
-    theirs, declined = _slot.alias("theirs"), _act.alias("declined")
-    held = exists().where(theirs.c.item_id == _item.c.item_id, theirs.c.claimed_by == person_id)
+    held = exists().where(_theirs.c.item_id == _item.c.item_id, _theirs.c.claimed_by.concat("") == person_id)
     has_declined = exists().where(
-        declined.c.item_id == _item.c.item_id,
-        declined.c.person_id == person_id,
-        declined.c.act.in_(DECLINES),
+        _declined.c.item_id == _item.c.item_id,
+        _declined.c.person_id == person_id,
+        _declined.c.act.in_(DECLINES),
     )
     found = (
         select(_item)
         .where(
             _GOLD,
-            _item.c.state == ItemState.DONE,
+            _item.c.state.concat("") == ItemState.DONE,  # gold is rare and done is most: no index over the latter
             *restrictions(connection, wanted),
             ~held,
             ~has_declined,
@@ -268,12 +302,13 @@ def take_slot(
         .where(
             _slot.c.slot_id == slot_id,
             _slot.c.state == SlotState.OPEN,
-            or_(_free(now), _slot.c.claimed_by == person_id),
+            or_(_FREE, _slot.c.claimed_by == _ME),
         )
-        .values(**_held(person_id, now, until, batch_id))
+        .values(_HELD)
         .returning(*_slot.c)
     )
-    row = connection.execute(taken).mappings().one_or_none()
+    told = {"me": person_id, "now": now, "until": until, "fresh_token": new_token(), "for_batch": batch_id}
+    row = connection.execute(taken, told).mappings().one_or_none()
     return None if row is None else ReviewSlot.model_validate(dict(row))
 
 
@@ -386,12 +421,12 @@ def live_slots(connection: Connection, person_id: str, now: datetime) -> list[Re
     return [ReviewSlot.model_validate(dict(row)) for row in rows]
 
 
-def last_claimed(connection: Connection, person_id: str, limit: int) -> list[ReviewSlot]:
-    """The slots a person claimed last and still has, filled ones too, newest first."""
+def last_claimed(connection: Connection, person_id: str, limit: int) -> list[tuple[str, str]]:
+    """Kind and stream of what a person claimed last and still has, what they filled too, newest first."""
     rows = connection.execute(
-        select(_slot)
+        select(_slot.c.kind, _slot.c.stream)
         .where(_slot.c.claimed_by == person_id)
-        .order_by(_slot.c.claimed_at.desc(), _slot.c.slot_id)
+        .order_by(_slot.c.claimed_at.desc())
         .limit(limit)
-    ).mappings()
-    return [ReviewSlot.model_validate(dict(row)) for row in rows]
+    )
+    return [(kind, stream) for kind, stream in rows]

@@ -202,6 +202,7 @@ class ReviewSlotRow(ReviewSlot, table=True):
         Index(
             "ix_review_slot_held",
             "claimed_by",
+            "lease_until",
             sqlite_where=text("state = 'open' AND claimed_by IS NOT NULL"),
             postgresql_where=text("state = 'open' AND claimed_by IS NOT NULL"),
         ),
@@ -227,7 +228,7 @@ class ReviewRow(Review, table=True):
 class ReviewActRow(ReviewAct, table=True):
     __tablename__ = "review_act"
     __table_args__ = (
-        Index("ix_review_act_person", "person_id", "act"),
+        Index("ix_review_act_item", "item_id", "person_id"),
         # in which order a batch's items came
         Index(
             "ix_review_act_batch",

@@ -123,8 +123,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("act_id"),
     )
     with op.batch_alter_table("review_act", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_review_act_item_id"), ["item_id"], unique=False)
-        batch_op.create_index("ix_review_act_person", ["person_id", "act"], unique=False)
+        batch_op.create_index("ix_review_act_item", ["item_id", "person_id"], unique=False)
         batch_op.create_index(
             "ix_review_act_batch",
             ["batch_id"],
@@ -222,7 +221,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_review_slot_person", ["claimed_by", "claimed_at"], unique=False)
         batch_op.create_index(
             "ix_review_slot_held",
-            ["claimed_by"],
+            ["claimed_by", "lease_until"],
             unique=False,
             sqlite_where=sa.text("state = 'open' AND claimed_by IS NOT NULL"),
             postgresql_where=sa.text("state = 'open' AND claimed_by IS NOT NULL"),
@@ -329,8 +328,7 @@ def downgrade() -> None:
             sqlite_where=sa.text("batch_id IS NOT NULL"),
             postgresql_where=sa.text("batch_id IS NOT NULL"),
         )
-        batch_op.drop_index("ix_review_act_person")
-        batch_op.drop_index(batch_op.f("ix_review_act_item_id"))
+        batch_op.drop_index("ix_review_act_item")
 
     op.drop_table("review_act")
     with op.batch_alter_table("review", schema=None) as batch_op:
