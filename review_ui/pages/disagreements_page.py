@@ -243,7 +243,7 @@ def _one_case(
     waits = case.item.state in (ItemState.AWAITING_RESOLUTION, ItemState.ESCALATED)
     return DisagreementsPage(
         headline="Settle" if may_settle else "Disagreement",
-        summary="" if waits else "This item does not wait for an author any more.",
+        summary="" if waits else "This item does not wait for an author.",
         told=told,
         tabs=(),
         cases=(case,),
