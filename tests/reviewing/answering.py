@@ -29,8 +29,9 @@ def form_of(
     said: dict[str, Any] = {"cannot_judge": "It is in Welsh."}
     if verdict is not None:
         said = {"answers": tuple(Answer(*each) for each in ANSWERS[verdict].items())}
-    version = reviewed_rubric(deployment).version
-    fields = {"form_key": secrets.token_hex(8), "rubric_version": version, "active_ms": 4_000, **said, **changes}
+    if "rubric_version" not in changes:
+        said["rubric_version"] = reviewed_rubric(deployment).version
+    fields = {"form_key": secrets.token_hex(8), "active_ms": 4_000, **said, **changes}
     return ReviewForm(item_id=item_id, token=token, **fields)
 
 

@@ -107,10 +107,7 @@ def test_a_verdict_settles_its_item_becomes_a_signal_and_the_outcome_is_a_new_re
 
 
 def test_reviews_under_a_rubric_of_role_quality_make_no_signal(deployment: Deployment, ada: Person) -> None:
-    item = item_in_queue(deployment, rubric="kindness", run={}, event_id="ticket-1")
-    path = deployment.settings.rubrics_dir / "kindness.yaml"
-    path.write_text(path.read_text().replace("role: outcome", "role: quality"))
-    deployment.shelf = type(deployment.shelf)(deployment.shelf.folder)
+    item = item_in_queue(deployment, rubric="kindness")
     version = reviewed_rubric(deployment, "kindness").version
     assert answer(deployment, ada, item, FAIL, rubric_version=version).state == DONE
     assert human_signals(deployment) == []
