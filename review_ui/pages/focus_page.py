@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
+from starlette.background import BackgroundTask
 
 from evaluator.accounts.people_directory import set_preferences
 from evaluator.accounts.session_book import SessionBook
@@ -24,11 +26,13 @@ from evaluator.reviewing import review_desk
 from evaluator.reviewing.queue_filter import QueueFilter
 from evaluator.reviewing.review_desk import Claim, Empty
 from evaluator.reviewing.review_form import Answer, ReviewForm
+from evaluator.reviewing.review_sheet import Mode
 from evaluator.reviewing.review_submission import Submitted, revise, second_opinion, submit_in
 from evaluator.reviewing.review_undo import undo
 from evaluator.reviewing.sheet_reading import read_sheet, sheet_of
 from evaluator.store.database import Connection
 from evaluator.store.review_batches import find_batch
+from evaluator.store.review_line import first_in_line
 from review_ui.forms import FormHere
 from review_ui.guard import PAGE_HEADERS, needs, same_origin
 from review_ui.item_links import ItemLinks
@@ -41,6 +45,9 @@ from review_ui.visitor import Visitor
 
 UNTIMED_MS = 300_000
 """Reviewing time at most, where no script counted it: the server takes no more than what passed since the claim."""
+
+DRAWN_AHEAD = 1
+"""Items of each kind of stream: the next one comes from either."""
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(same_origin)])
 
@@ -354,7 +361,29 @@ def _shown(
     )
     headers = {"hx-push-url": links.path} if pushed and turn.is_scripted else {}
     template = "focus_fragment.html" if turn.is_scripted else "focus.html"
-    return page(template, context, visitor=turn.visitor, headers=headers, status=status)
+    answer = page(template, context, visitor=turn.visitor, headers=headers, status=status)
+    if sheet.mode is Mode.ANSWER:
+        answer.background = BackgroundTask(_draw_ahead, turn.deployment, turn.person, links.batch_id)
+    return answer
+
+
+def _draw_ahead(deployment: Deployment, person: Person, batch_id: str) -> None:
+    """Render what likely comes next while this item is read: drawing 32 KB of markdown takes longer than all the rest."""
+    now = utc_now()
+    with deployment.database.read() as connection:
+        batch = find_batch(connection, batch_id) if batch_id else None
+        filters = QueueFilter.from_mapping(batch.filters) if batch else QueueFilter()
+        coming = first_in_line(
+            connection,
+            person_id=person.person_id,
+            workflow=filters.workflow,
+            rubric_id=filters.rubric,
+            now=now,
+            most=DRAWN_AHEAD,
+        )
+    for item_id in coming:
+        with suppress(AdjudgeError):  # whoever is given the item is told; this was a guess
+            panes_of(deployment, sheet_of(deployment, person, item_id, now=now), ItemLinks(item_id))
 
 
 def _tried(turn: Turn, act: Callable[[], Response]) -> Response:
