@@ -96,7 +96,7 @@ def test_a_newcomer_sets_up_invites_and_the_invited_signs_in(
     page.get_by_role("button", name="Deactivate Ada").click()
     expect(page.get_by_role("status")).to_contain_text("Ada is deactivated")
     page.locator("summary").click()
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     expect(page.get_by_text("You are signed out.")).to_be_visible()
     context.close()
 
@@ -111,7 +111,7 @@ def invited(chromium: Browser, link: str, address: str, scripts: bool) -> None:
     page.get_by_role("button", name="Keep it and sign in").click()
     page.goto(f"{address}/preferences")
     page.locator("summary").click()
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     page.goto(f"{address}/preferences")
     page.get_by_label("E-mail or name").fill("ada@example.com")
     page.get_by_label("Password").fill("not this one, no")
