@@ -386,16 +386,6 @@ def _under(item_id: str, person_id: str, token: str) -> tuple[ColumnElement[bool
     )
 
 
-def cancel_slots(connection: Connection, item_id: str, *, kind: SlotKind | None = None) -> int:
-    """Cancel an item's open slots (of one kind), held or not: nobody is asked any more; how many."""
-    mine = [_slot.c.item_id == item_id, _slot.c.state == SlotState.OPEN]
-    if kind is not None:
-        mine.append(_slot.c.kind == kind)
-    return connection.execute(
-        update(_slot).where(*mine).values(state=SlotState.CANCELLED, token=None, lease_until=None)
-    ).rowcount
-
-
 def slots_of_item(connection: Connection, item_id: str) -> list[ReviewSlot]:
     """An item's slots of all its rounds and kinds, by id."""
     return slots_of_items(connection, [item_id]).get(item_id, [])

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 
 from evaluator.model.person import Person
-from evaluator.model.review import ItemState, ReviewAct, ReviewItem, SlotState
+from evaluator.model.review import ItemState, ReviewAct, ReviewItem, SlotKind, SlotState
 from evaluator.store.database import as_row, insert_into, table_of
 from evaluator.store.tables import ReviewActRow, ReviewItemRow, ReviewSlotRow
 
@@ -41,14 +41,6 @@ def lock_item(connection: Connection, item_id: str) -> ReviewItem | None:
         .one_or_none()
     )
     return None if row is None else ReviewItem.model_validate(dict(row))
-
-
-def items_of_event(connection: Connection, event_id: str) -> list[ReviewItem]:
-    """Every item of an event, by rubric."""
-    rows = connection.execute(
-        select(_item).where(_item.c.event_id == event_id).order_by(_item.c.rubric_id)
-    ).mappings()
-    return [ReviewItem.model_validate(dict(row)) for row in rows]
 
 
 def add_items(connection: Connection, items: Sequence[ReviewItem]) -> None:
@@ -84,7 +76,7 @@ def reopen_item(connection: Connection, item: ReviewItem, now: datetime) -> Revi
         "created_at": before.created_at,
     }
     again = item.model_copy(update=changed)
-    _cancel_open_slots(connection, item.item_id)
+    _cancel_open_slots(connection, item.item_id, list(SlotKind))
     row = as_row(again)
     connection.execute(update(_item).where(_item.c.item_id == row.pop("item_id")).values(row))
     return again
@@ -106,46 +98,64 @@ def withdraw_item(connection: Connection, item_id: str, now: datetime) -> bool:
         for slot in slots
     ):
         return False
-    _cancel_open_slots(connection, item_id)
     set_state(connection, item_id, ItemState.WITHDRAWN, now)
     return True
-
-
-def _cancel_open_slots(connection: Connection, item_id: str) -> None:
-    connection.execute(
-        update(_slot)
-        .where(_slot.c.item_id == item_id, _slot.c.state == SlotState.OPEN)
-        .values(state=SlotState.CANCELLED, token=None, lease_until=None)
-    )
 
 
 def set_state(
     connection: Connection, item_id: str, state: ItemState, now: datetime, *, note: str | None = None
 ) -> None:
-    """Say where an item is, and since when where it is done or withdrawn; with `note`, what was said over it."""
+    """Say where an item is, and since when where it is done or withdrawn; with `note`, what was said over it.
+
+    Slots for reviews leave the line with a done item, held or not, and come back when it is not done after all.
+    """
     settled = now if state in (ItemState.DONE, ItemState.WITHDRAWN) else None
     values: dict[str, object] = {"state": state, "settled_at": settled}
     if note is not None:
         values["note"] = note
     connection.execute(update(_item).where(_item.c.item_id == item_id).values(values))
+    if settled is not None:
+        _cancel_open_slots(connection, item_id, [SlotKind.REVIEW])
+    else:
+        _reopen_slots(connection, item_id)
+
+
+def _cancel_open_slots(connection: Connection, item_id: str, kinds: Collection[SlotKind]) -> None:
+    """Take what nobody filled out of line: whoever asks for the next item would have to step over it for ever."""
+    connection.execute(
+        update(_slot)
+        .where(_slot.c.item_id == item_id, _slot.c.state == SlotState.OPEN, _slot.c.kind.in_(kinds))
+        .values(state=SlotState.CANCELLED, **_NOBODY)
+    )
+
+
+def _reopen_slots(connection: Connection, item_id: str) -> None:
+    this_round = select(_item.c.round).where(_item.c.item_id == item_id).scalar_subquery()
+    connection.execute(
+        update(_slot)
+        .where(
+            _slot.c.item_id == item_id,
+            _slot.c.state == SlotState.CANCELLED,
+            _slot.c.kind == SlotKind.REVIEW,
+            _slot.c.round == this_round,
+        )
+        .values(state=SlotState.OPEN)
+    )
+
+
+_NOBODY: dict[str, Any] = {
+    "claimed_by": None,
+    "claimed_before": None,
+    "claimed_at": None,
+    "token": None,
+    "lease_until": None,
+    "batch_id": None,
+}
 
 
 def mark_gold(connection: Connection, item_id: str, gold: bool) -> None:
     """Say whether reviewers are measured by the item."""
     connection.execute(update(_item).where(_item.c.item_id == item_id).values(gold=gold))
-
-
-def count_by_state(connection: Connection) -> dict[ItemState, int]:
-    """How many items there are in each state; all of the table is read."""
-    rows = connection.execute(select(_item.c.state, func.count()).group_by(_item.c.state)).all()
-    return {ItemState(state): number for state, number in rows}
-
-
-def overdue_count(connection: Connection, before: datetime) -> int:
-    """How many items have waited for people since before a time."""
-    return connection.execute(
-        select(func.count()).where(_item.c.state.in_(WAITING), _item.c.entered_at < before)
-    ).scalar_one()
 
 
 def add_act(

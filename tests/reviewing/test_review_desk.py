@@ -11,7 +11,7 @@ from evaluator.deployment import Deployment
 from evaluator.errors import BadInput, ClaimLost, Conflict, NotFound, WrongRole
 from evaluator.model.columns import utc_now
 from evaluator.model.person import Person, PersonRole
-from evaluator.model.review import ItemState, ReviewItem, SlotKind, Stream
+from evaluator.model.review import ItemState, ReviewItem, SlotKind, SlotState, Stream
 from evaluator.reviewing import review_desk
 from evaluator.reviewing.queue_filter import QueueFilter
 from evaluator.reviewing.review_desk import Claim, Empty, audit_is_due, claim_item, gold_is_due, next_item
@@ -398,3 +398,17 @@ def test_only_what_nobody_touched_is_withdrawn(deployment: Deployment) -> None:
         claim_item(deployment, ada, free.item_id)
     answered(deployment, ada, claim)
     assert not gone(held)
+
+
+def test_slots_leave_the_line_with_a_done_item_and_come_back_with_it(deployment: Deployment) -> None:
+    ada, bob = somebody(deployment), somebody(deployment, "Bob")
+    item = item_in_queue(deployment, reviewers=2)
+    claim = claimed(next_item(deployment, ada))
+    do(deployment, lambda connection: set_state(connection, item.item_id, ItemState.DONE, utc_now()))
+    with deployment.database.read() as connection:
+        slots = slots_of_item(connection, item.item_id)
+    assert {(slot.state, slot.claimed_by) for slot in slots} == {(SlotState.CANCELLED, None)}
+    with pytest.raises(ClaimLost):
+        review_desk.renew(deployment, ada, item.item_id, claim.token)
+    do(deployment, lambda connection: set_state(connection, item.item_id, ItemState.OPEN, utc_now()))
+    assert {claimed(next_item(deployment, person)).item_id for person in (ada, bob)} == {item.item_id}
