@@ -59,4 +59,5 @@ if __name__ == "__main__":
         port=int(sys.argv[3]),
         log_level="error",
         access_log=False,
+        timeout_keep_alive=600,  # its requests must not be sent twice
     )

@@ -1,4 +1,4 @@
-"""Simulated reviewers in one process: each claims and answers until nothing is left, and tells how long each took.
+"""Simulated reviewers in one process: each claims, thinks and answers until nothing is left or the time is up.
 
 `python -m benchmarks.reviewers` reads one JSON task from stdin and writes one JSON line.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import ssl
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -32,14 +34,20 @@ class Heard:
 
 
 async def _timed(client: httpx.AsyncClient, path: str, body: Any, key: str, into: list[float]) -> httpx.Response:
+    """The answer; a request whose connection the server had just let go is sent again, as any may be."""
     began = time.perf_counter()
-    answer = await client.post(path, json=body, headers={"x-api-key": key})
-    into.append(time.perf_counter() - began)
-    return answer
-
-
-async def _review(client: httpx.AsyncClient, key: str, heard: Heard) -> None:
     while True:
+        try:
+            answer = await client.post(path, json=body, headers={"x-api-key": key})
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            continue
+        into.append(time.perf_counter() - began)
+        return answer
+
+
+async def _review(client: httpx.AsyncClient, key: str, heard: Heard, think: float, until: float) -> None:
+    await asyncio.sleep(random.uniform(0, think))
+    while time.perf_counter() < until:
         found = await _timed(client, "/v1/review/next", {}, key, heard.claims)
         if found.status_code == 503:
             await asyncio.sleep(0.2)
@@ -50,6 +58,7 @@ async def _review(client: httpx.AsyncClient, key: str, heard: Heard) -> None:
             if found.status_code != 200:
                 heard.failed.append(found.text[:300])
             return
+        await asyncio.sleep(random.uniform(0, 2 * think))
         sheet = held["sheet"]
         body = {
             "token": held["claim"]["token"],
@@ -71,8 +80,8 @@ async def _review(client: httpx.AsyncClient, key: str, heard: Heard) -> None:
         heard.reviews.append(told.json()["review"]["review_id"])
 
 
-async def _bare(client: httpx.AsyncClient, holder: str, heard: Heard) -> None:
-    while True:
+async def _bare(client: httpx.AsyncClient, holder: str, heard: Heard, _think: float, until: float) -> None:
+    while time.perf_counter() < until:
         found = await _timed(client, "/next", {"holder": holder}, holder, heard.claims)
         slot = found.json()["slot"]
         if slot is None:
@@ -85,12 +94,18 @@ async def _bare(client: httpx.AsyncClient, holder: str, heard: Heard) -> None:
 
 async def _all(task: dict[str, Any]) -> Heard:
     heard = Heard()
-    limits = httpx.Limits(max_connections=len(task["keys"]), max_keepalive_connections=len(task["keys"]))
-    async with httpx.AsyncClient(base_url=task["url"], limits=limits, timeout=120) as client:
-        each = _bare if task["bare"] else _review
-        began = time.perf_counter()
-        await asyncio.gather(*(each(client, key, heard) for key in task["keys"]))
-        heard.seconds = time.perf_counter() - began
+    each = _bare if task["bare"] else _review
+    until = time.perf_counter() + task["seconds"]
+    context = ssl.create_default_context()
+
+    async def one(key: str) -> None:
+        # a client each: one with 200 connections looks through all of them at every request
+        async with httpx.AsyncClient(base_url=task["url"], timeout=120, verify=context) as client:
+            await each(client, key, heard, task["think"], until)
+
+    began = time.perf_counter()
+    await asyncio.gather(*map(one, task["keys"]))
+    heard.seconds = time.perf_counter() - began
     return heard
 
 

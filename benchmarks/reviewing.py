@@ -44,6 +44,9 @@ PANES = 60
 PANE_CHARS = 32_000
 ATTEMPTS = 3
 AT_ONCE = 250
+THINK_SECONDS = 10.0
+"""What a person takes over an item on average, where they are not all as fast as they can be; 360 items an hour."""
+PACED_SECONDS = 60.0
 
 RUBRIC = """\
 id: load
@@ -68,31 +71,48 @@ class Counted:
     """Items that are not done."""
     missing: int
     """Reviews that were acknowledged and are not there."""
+    failed: int
+    """Requests that were refused."""
+
+    @property
+    def lost(self) -> int:
+        return self.undone + self.missing + self.failed
 
 
-def measure(database_url: str, *, items: int = ITEMS, reviewers: int = REVIEWERS) -> list[Figure]:
-    """Everybody at once, barely and as the service does; then one person alone with large panes. PostgreSQL only."""
+def measure(
+    database_url: str, *, items: int = ITEMS, reviewers: int = REVIEWERS, paced_seconds: float = PACED_SECONDS
+) -> list[Figure]:
+    """Everybody at once, barely and as the service does; then one person alone with large panes. PostgreSQL only.
+
+    The service's reviewers first work at the pace of people for a while, then all as fast as they can.
+    """
     with tempfile.TemporaryDirectory() as folder:
         bare = _bare(database_url, items, reviewers)
-        heard, counted = _ours(Path(folder), database_url, items, reviewers)
+        paced, heard, counted = _ours(Path(folder), database_url, items, reviewers, paced_seconds)
         alone = _alone(Path(folder), database_url)
     per_second, bare_per_second = len(heard.items) / heard.seconds, len(bare.items) / bare.seconds
     name = f"reviewing, {reviewers} people"
     return [
         Figure(f"{name}: items reviewed twice", counted.doubled, "=", 0),
-        Figure(f"{name}: items lost or left", counted.undone + counted.missing + len(heard.failed), "=", 0),
+        Figure(f"{name}: items lost or left", counted.lost, "=", 0),
         Figure(f"{name}: reviews kept", counted.reviews, "=", items),
         Figure(f"{name}: claims and answers a second", per_second),
         Figure(f"{name}: the same by bare handlers", bare_per_second),
         Figure(f"{name}: ÷ bare handlers", per_second / bare_per_second),
-        Figure(f"{name}: claim p50, ms", _percentile(heard.claims, 50)),
-        Figure(f"{name}: claim p95, ms", _percentile(heard.claims, 95)),
-        Figure(f"{name}: answer p50, ms", _percentile(heard.submits, 50)),
-        Figure(f"{name}: answer p95, ms", _percentile(heard.submits, 95)),
+        *_latencies(f"{name} at {THINK_SECONDS:g} s an item", paced),
+        *_latencies(f"{name} as fast as they can", heard),
         Figure(f"{name}: bare claim p95, ms", _percentile(bare.claims, 95)),
         Figure(f"{name}: bare answer p95, ms", _percentile(bare.submits, 95)),
         Figure("reviewing, alone, 32 KB panes: answer + next item p50, ms", _percentile(alone, 50)),
         Figure("reviewing, alone, 32 KB panes: answer + next item p95, ms", _percentile(alone, 95), "≤", 40),
+    ]
+
+
+def _latencies(name: str, heard: Heard) -> list[Figure]:
+    return [
+        Figure(f"{name}: {act} p{percent}, ms", _percentile(seconds, percent))
+        for act, seconds in (("claim", heard.claims), ("answer", heard.submits))
+        for percent in (50, 95)
     ]
 
 
@@ -109,24 +129,30 @@ def _bare(database_url: str, items: int, reviewers: int) -> Heard:
         return _everybody(server.url, [str(number) for number in range(reviewers)], bare=True)
 
 
-def _everybody(url: str, keys: Sequence[str], *, bare: bool = False) -> Heard:
+def _everybody(
+    url: str, keys: Sequence[str], *, bare: bool = False, think: float = 0.0, seconds: float = 3600.0
+) -> Heard:
     """All reviewers in one process of their own."""
-    task = json.dumps({"url": url, "keys": list(keys), "bare": bare}) + "\n"
+    asked = {"url": url, "keys": list(keys), "bare": bare, "think": think, "seconds": seconds}
+    task = json.dumps(asked) + "\n"
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.reviewers"], input=task, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "benchmarks.reviewers"], input=task, stdout=subprocess.PIPE, text=True, check=True
     )
     return Heard(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _ours(folder: Path, database_url: str, items: int, reviewers: int) -> tuple[Heard, Counted]:
+def _ours(
+    folder: Path, database_url: str, items: int, reviewers: int, paced_seconds: float
+) -> tuple[Heard, Heard, Counted]:
     deployment, variables = _prepared(folder, database_url)
     try:
         bring_in(deployment, [run_to_judge(number, runs_per_event=1) for number in range(items)])
         keys = people(deployment, reviewers)
         port = free_port()
         with served(adjudge(port, "--no-worker"), port, "/healthz", variables) as server:
+            paced = _everybody(server.url, keys, think=THINK_SECONDS, seconds=paced_seconds)
             heard = _everybody(server.url, keys)
-        return heard, _counted(deployment, heard)
+        return paced, heard, _counted(deployment, [paced, heard])
     finally:
         deployment.close()
 
@@ -267,7 +293,7 @@ def _attempt(event: int, attempt: int) -> AssembledRun:
     return AssembledRun(run=run, capture=capture)
 
 
-def _counted(deployment: Deployment, heard: Heard) -> Counted:
+def _counted(deployment: Deployment, everybody: Sequence[Heard]) -> Counted:
     with deployment.database.read() as connection:
 
         def one(query: str) -> int:
@@ -278,5 +304,6 @@ def _counted(deployment: Deployment, heard: Heard) -> Counted:
             reviews=len(kept),
             doubled=one("SELECT count(*) FROM (SELECT item_id FROM review GROUP BY item_id HAVING count(*) > 1) t"),
             undone=one("SELECT count(*) FROM review_item WHERE state <> 'done'"),
-            missing=len(set(heard.reviews) - kept),
+            missing=len({review for heard in everybody for review in heard.reviews} - kept),
+            failed=sum(len(heard.failed) for heard in everybody),
         )
