@@ -150,7 +150,7 @@ def choose(
 def _labels(connection: Connection, rubrics: Sequence[Rubric], given: LabelFile) -> tuple[Labels, set[str]]:
     """All that people said, a file's word before a stored one, and the events concerned."""
     stored = backtests.human_verdicts(connection, {rubric.id for rubric in rubrics})
-    kept = {label.item: label for label in map(_as_label, stored)}
+    kept = {label.item: label for verdict, _ in stored if (label := _as_label(verdict))}
     events_of = backtests.events_of_runs(connection, {label.run_id for label in given.labels if label.run_id})
     known = backtests.known_events(connection, {label.item[1] for label in given.labels if label.run_id is None})
     usable = {
@@ -158,9 +158,14 @@ def _labels(connection: Connection, rubrics: Sequence[Rubric], given: LabelFile)
         for label in given.labels
         if (label.run_id in events_of if label.run_id is not None else label.event_id in known)
     }
-    by_item = {**kept, **usable}
-    labelled = {one.event_id for one in stored}
-    labelled |= {events_of[name] if kind == "run" else name for kind, name in usable}
+    filed_events = {events_of[name] if kind == "run" else name for kind, name in usable}
+    whole = {
+        ("event", verdict.event_id): _as_label(verdict)
+        for verdict, is_review in stored
+        if is_review and verdict.event_id not in filed_events
+    }
+    by_item = {**kept, **whole, **usable}
+    labelled = {verdict.event_id for verdict, _ in stored} | filed_events
     labels = Labels(
         by_item=by_item,
         filed=frozenset(usable),

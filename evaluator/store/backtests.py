@@ -15,10 +15,11 @@ from evaluator.model.backtest import Backtest, BacktestState, BacktestVerdict
 from evaluator.model.run import RunState
 from evaluator.model.verdict import Verdict, VerdictSource
 from evaluator.store.database import as_row, insert_into, table_of
-from evaluator.store.tables import BacktestRow, BacktestVerdictRow, EventRow, RunRow, VerdictRow
+from evaluator.store.tables import BacktestRow, BacktestVerdictRow, EventRow, ReviewRow, RunRow, VerdictRow
 
 _backtest, _judged = table_of(BacktestRow), table_of(BacktestVerdictRow)
 _verdict, _event, _run = table_of(VerdictRow), table_of(EventRow), table_of(RunRow)
+_review = table_of(ReviewRow)
 
 _KEYS_AT_ONCE = 500
 """Content hashes looked up in one query."""
@@ -190,15 +191,19 @@ def _of_judging(row: Mapping[str, Any]) -> BacktestVerdict:
 _SHARED = sorted(set(Verdict.model_fields) & set(BacktestVerdict.model_fields))
 
 
-def human_verdicts(connection: Connection, rubric_ids: Collection[str]) -> list[Verdict]:
-    """What people say of runs and of whole events under these rubrics; of each item the latest."""
+def human_verdicts(connection: Connection, rubric_ids: Collection[str]) -> list[tuple[Verdict, bool]]:
+    """What people say of runs and of whole events under these rubrics as it stands; of each item the latest.
+
+    With each, whether it is a review, which is of the event as a whole and of the run that was shown.
+    """
     rows = connection.execute(
-        select(_verdict)
-        .where(_verdict.c.source == VerdictSource.HUMAN, _verdict.c.rubric_id.in_(rubric_ids))
+        select(_verdict, _review.c.review_id)
+        .join(_review, _review.c.review_id == _verdict.c.verdict_id, isouter=True)
+        .where(_verdict.c.source == VerdictSource.HUMAN, _verdict.c.stands, _verdict.c.rubric_id.in_(rubric_ids))
         .order_by(_verdict.c.created_at, _verdict.c.verdict_id)
     )
-    latest = {(row["event_id"], row["run_id"]): row for row in rows.mappings()}
-    return [Verdict.model_validate(dict(row)) for row in latest.values()]
+    latest = {(row["event_id"], row["run_id"]): dict(row) for row in rows.mappings()}
+    return [(Verdict.model_validate(row), row.pop("review_id") is not None) for row in latest.values()]
 
 
 def workflows_of_runs(connection: Connection) -> list[str]:

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, or_, select, text, update
 
 from evaluator.model.capture import Fidelity
-from evaluator.model.review import Review, Stream
+from evaluator.model.review import Review, ReviewKind, Stream
 from evaluator.model.run import Run
-from evaluator.model.verdict import Verdict, VerdictLabel
+from evaluator.model.verdict import Verdict, VerdictLabel, VerdictSource
 from evaluator.store.database import as_row, insert_into, table_of
 from evaluator.store.tables import CaptureRow, ReviewRow, RunRow, SampleRow, VerdictRow
 
@@ -82,7 +82,7 @@ def reviews_of_person(connection: Connection, person_id: str, limit: int) -> lis
         .where(
             _review.c.person_id == person_id,
             _review.c.retracts.is_(None),
-            _review.c.counts | (_review.c.kind == "gold"),
+            _review.c.counts | (_review.c.kind == ReviewKind.GOLD),
             _review.c.review_id.not_in(taken_back),
         )
         .order_by(_review.c.created_at.desc(), _review.c.review_id)
@@ -110,6 +110,31 @@ def set_counts(connection: Connection, counts: Mapping[str, bool]) -> None:
             update(_review).where(_review.c.review_id == bindparam("of")).values(counts=bindparam("now")),
             [{"of": review_id, "now": now} for review_id, now in sorted(counts.items())],
         )
+
+
+def is_first_said() -> ColumnElement[bool]:
+    """Whether a row of verdict is a person's, said before judges could sway it, as agreement with judges counts.
+
+    That is a first pass or a second opinion that was not taken back and came after none that was; neither a revision
+    nor an adjudication. What was brought in from elsewhere, without a review, counts too.
+    """
+    said, gone, before = _review.alias("said"), _review.alias("gone"), _review.alias("before")
+    taken_back = exists().where(gone.c.retracts == said.c.review_id, gone.c.item_id == said.c.item_id)
+    had_seen = exists().where(
+        before.c.item_id == said.c.item_id,
+        before.c.round == said.c.round,
+        before.c.person_id == said.c.person_id,
+        before.c.kind == ReviewKind.RETRACTION,
+        before.c.created_at < said.c.created_at,
+    )
+    reviewed = exists().where(_review.c.review_id == _verdict.c.verdict_id)
+    first = exists().where(
+        said.c.review_id == _verdict.c.verdict_id,
+        said.c.kind.in_((ReviewKind.FIRST_PASS, ReviewKind.SECOND_OPINION)),
+        ~taken_back,
+        ~had_seen,
+    )
+    return and_(_verdict.c.source == VerdictSource.HUMAN, or_(first, ~reviewed))
 
 
 def end_rounds_before(connection: Connection, item_id: str, number: int) -> None:

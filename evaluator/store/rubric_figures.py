@@ -15,6 +15,7 @@ from evaluator.model.judgement import JudgementState
 from evaluator.model.operation import Spend
 from evaluator.model.verdict import VerdictSource
 from evaluator.store.database import table_of
+from evaluator.store.reviews import is_first_said
 from evaluator.store.tables import BacktestVerdictRow, JudgementRow, RubricVersionRow, SpendRow, VerdictRow
 
 _verdict, _judgement = table_of(VerdictRow), table_of(JudgementRow)
@@ -141,14 +142,10 @@ def recent_verdicts(connection: Connection, version: str, *, limit: int = RECENT
 
 
 def human_verdicts(connection: Connection, rubric_id: str, run_ids: Collection[str]) -> dict[str, RecentVerdict]:
-    """Run id → what a person said of it last under this rubric, whichever version they read."""
+    """Run id → what a person said of it last under this rubric, whichever version they read; revisions aside."""
     rows = connection.execute(
         select(*_said)
-        .where(
-            _verdict.c.run_id.in_(run_ids),
-            _verdict.c.rubric_id == rubric_id,
-            _verdict.c.source == VerdictSource.HUMAN,
-        )
+        .where(_verdict.c.run_id.in_(run_ids), _verdict.c.rubric_id == rubric_id, is_first_said())
         .order_by(_verdict.c.created_at)
     )
     return {row.run_id: RecentVerdict(*row) for row in rows}

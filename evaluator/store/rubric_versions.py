@@ -12,6 +12,7 @@ from evaluator.model.judgement import JudgementState
 from evaluator.model.rubric import Rubric, RubricVersion
 from evaluator.model.verdict import Verdict, VerdictSource
 from evaluator.store.database import as_row, insert_into, table_of
+from evaluator.store.reviews import is_first_said
 from evaluator.store.tables import AuditEntryRow, JudgementRow, RubricVersionRow, VerdictRow
 
 _version = table_of(RubricVersionRow)
@@ -102,14 +103,10 @@ def verdict_counts(connection: Connection, rubric_id: str | None = None) -> dict
 
 
 def human_verdicts_of(connection: Connection, rubric_id: str) -> list[Verdict]:
-    """What people said of single runs under a rubric, oldest first, whichever version they read."""
+    """What people said of single runs under a rubric, oldest first, whichever version they read; revisions aside."""
     rows = connection.execute(
         select(_verdict)
-        .where(
-            _verdict.c.rubric_id == rubric_id,
-            _verdict.c.source == VerdictSource.HUMAN,
-            _verdict.c.run_id.is_not(None),
-        )
+        .where(_verdict.c.rubric_id == rubric_id, _verdict.c.run_id.is_not(None), is_first_said())
         .order_by(_verdict.c.created_at)
     )
     return [Verdict.model_validate(dict(row)) for row in rows.mappings()]

@@ -255,17 +255,19 @@ def test_whole_events_are_chosen_labelled_ones_first_then_the_newest(links: Depl
 
 
 def test_reviews_kept_here_are_compared_with_and_a_file_goes_before_them(links: Deployment) -> None:
-    for number, said in enumerate((VerdictLabel.PASS, VerdictLabel.FAIL)):
-        keep_review(links, f"v{number}", "t3", None, said)
+    keep_review(links, "v0", "t3", None, VerdictLabel.PASS, stands=False)
+    keep_review(links, "v1", "t3", None, VerdictLabel.FAIL)
     keep_review(links, "v9", "t1", "r1", VerdictLabel.FAIL)
     write(links, STRICTER)
     chosen = backtest(links, labels=labelled(r1="pass")).choice
     heard = {item: label.verdict for item, label in chosen.labels.by_item.items()}
-    assert heard == {("event", "t3"): VerdictLabel.FAIL, ("run", "r1"): VerdictLabel.PASS}, "the last one counts"
+    assert heard == {("event", "t3"): VerdictLabel.FAIL, ("run", "r1"): VerdictLabel.PASS}, "what stands counts"
     assert chosen.labels.filed == {("run", "r1")}
 
 
-def keep_review(deployment: Deployment, name: str, event_id: str, run_id: str | None, said: VerdictLabel) -> None:
+def keep_review(
+    deployment: Deployment, name: str, event_id: str, run_id: str | None, said: VerdictLabel, *, stands: bool = True
+) -> None:
     review = Verdict(
         verdict_id=name,
         event_id=event_id,
@@ -275,6 +277,7 @@ def keep_review(deployment: Deployment, name: str, event_id: str, run_id: str | 
         source=VerdictSource.HUMAN,
         verdict=said,
         judge="Ann",
+        stands=stands,
     )
     deployment.database.transact(
         lambda connection: connection.execute(VerdictRow.__table__.insert(), as_row(review))  # type: ignore[attr-defined]
