@@ -8,12 +8,14 @@ from typing import Any
 
 from evaluator.capture.chat_messages import messages_of
 from evaluator.wording import noun
-from review_ui.rendering.json_view import json_in, shown_json
+from review_ui.rendering.json_view import json_in, shown_json, written
 from review_ui.rendering.markdown_view import reads_as_markdown, shown_markdown
 from review_ui.rendering.text_view import Drawn, cut_at, data_chip, inert, shown_text, with_short_data
 
 Message = Mapping[str, Any]
 
+MOST_LAID_OUT = 400_000
+"""Characters of one chat; laying out more of markdown takes half a second and up."""
 _LISTS = ("messages", "contents", "choices")
 _SPOKEN = {
     "system": "system",
@@ -28,6 +30,7 @@ _SPOKEN = {
 }
 """Role → how its turn looks."""
 _LONGEST_ROLE = 40
+_LONGEST_ID = 80
 _TEXT_KEYS = ("content", "text")
 _TEXT_TYPES = frozenset(("text", "input_text", "output_text", "refusal"))
 _THOUGHT_TYPES = frozenset(("reasoning", "thinking", "redacted_thinking", "thought", "summary_text"))
@@ -41,6 +44,7 @@ _NAMES = ("name", "toolName", "tool_name")
 _ARGUMENTS = ("arguments", "args", "input")
 _RESULTS = ("response", "result", "content", "output")
 _IDS = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "id")
+_ANSWERED = ("tool_call_id", "call_id")
 _BLOBS = (("media_type", "data"), ("mime_type", "data"), ("mimeType", "data"), ("format", "data"))
 _OWN_KEYS = frozenset(("role", "content", "parts", "tool_calls", "function_call", "reasoning_content", "reasoning"))
 
@@ -80,8 +84,13 @@ def _messages(value: Any) -> Sequence[Message] | None:
 
 
 def shown_chat(chat: Chat, limit: int) -> Drawn:
-    """The turns in their order; where they are too long, those in the middle are left out."""
+    """The turns in their order; where they are too long, those in the middle are left out.
+
+    A chat of which more than 400,000 characters are to be shown is shown as a transcript.
+    """
     sizes = [_size(message) for message in chat.messages]
+    if min(sum(sizes), limit) > MOST_LAID_OUT:
+        return shown_text(transcript(chat), limit)
     longest = limit if sum(sizes) <= limit else max(limit // 4, 200)
     kept = _kept([min(size, longest) for size in sizes], limit)
     parts: list[str] = []
@@ -135,10 +144,12 @@ def _turn(message: Message, limit: int) -> Drawn:
     name = (
         f' <span class="c-name">{inert(named[:_LONGEST_ROLE])}</span>' if isinstance(named, str) and named else ""
     )
+    call_id = _text(message, _ANSWERED)
+    called = f' <span class="c-id c-aside">{inert(call_id[:_LONGEST_ID])}</span>' if call_id else ""
     drawn = list(_body(message, look, limit))
     html = "".join(each.html for each in drawn) or '<p class="c-more c-aside">nothing said</p>'
     return Drawn(
-        f'<li class="c-turn c-{look}"><p class="c-role">{inert(role[:_LONGEST_ROLE]) or "no role"}{name}</p>{html}</li>',
+        f'<li class="c-turn c-{look}"><p class="c-role">{inert(role[:_LONGEST_ROLE]) or "no role"}{name}{called}</p>{html}</li>',
         any(each.folded for each in drawn),
     )
 
@@ -157,7 +168,9 @@ def _body(message: Message, look: str, limit: int) -> Iterator[Drawn]:
     others = {
         key: each
         for key, each in message.items()
-        if key not in _OWN_KEYS and each not in (None, "", [], {}) and not (key == "name" and isinstance(each, str))
+        if key not in _OWN_KEYS
+        and each not in (None, "", [], {})
+        and not (key in ("name", *_ANSWERED) and isinstance(each, str) and len(each) <= _LONGEST_ROLE)
     }
     if others:
         yield shown_json(others, limit)
@@ -217,7 +230,7 @@ def _result(result: Message, part: Message, limit: int) -> Drawn:
 
 
 def _tool(what: str, name: str, call_id: str, inner: Drawn) -> Drawn:
-    named = f' <span class="c-id c-aside">{inert(call_id[:80])}</span>' if call_id else ""
+    named = f' <span class="c-id c-aside">{inert(call_id[:_LONGEST_ID])}</span>' if call_id else ""
     return Drawn(
         f'<div class="c-tool"><p class="c-what"><span class="c-aside">{what}</span> '
         f'<span class="c-name">{inert(name[:200])}</span>{named}</p>{inner.html}</div>',
@@ -253,3 +266,20 @@ def shown_value(value: Any, limit: int) -> Drawn:
     if not isinstance(value, str):
         return shown_json(value, limit)
     return shown_markdown(value, limit) if reads_as_markdown(value) else shown_text(value, limit)
+
+
+def transcript(chat: Chat) -> str:
+    """The chat as plain lines, a role above what was said: what two chats are compared by."""
+    lines: list[str] = []
+    for message in chat.messages:
+        lines.append(f"{message.get('role')}:")
+        others = {
+            key: each
+            for key, each in message.items()
+            if key not in ("role", "content") and each not in (None, "", [])
+        }
+        content = message.get("content")
+        lines += [content] if isinstance(content, str) and content else []
+        others |= {"content": content} if content and not isinstance(content, str) else {}
+        lines += [written(others), ""] if others else [""]
+    return "\n".join([*lines, written(chat.beside)] if chat.beside else lines)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any
 
-import orjson
 from markupsafe import Markup
 
 from evaluator.judging.shown import show
-from review_ui.rendering.chat_view import chat_in, shown_chat
+from review_ui.rendering.chat_view import chat_in, shown_chat, transcript
 from review_ui.rendering.difference_view import shown_difference
-from review_ui.rendering.json_view import bare_text, json_in, shown_json
+from review_ui.rendering.json_view import json_in, shown_json, written
 from review_ui.rendering.markdown_view import reads_as_markdown, shown_markdown
 from review_ui.rendering.quote_marks import Mark, marked, stands_in
 from review_ui.rendering.shown_pages import ShownPages
@@ -79,7 +77,6 @@ RENDERERS = (
 
 _LONGEST_TO_UNFOLD = 400_000
 """Characters up to which a quote in the folded part unfolds the whole."""
-_DEEPEST = 100
 _PAGES: ShownPages[Rendered] = ShownPages(most_bytes=32_000_000)
 
 
@@ -103,9 +100,14 @@ def raw(
 
 def difference(before: Any, after: Any, *, limit: int | None = FOLDED_AT) -> Rendered:
     """What changed from one content to the other, by lines and words."""
-    texts = written(before), written(after)
+    texts = _comparable(before), _comparable(after)
     drawn = shown_difference(*texts, MOST_SHOWN if limit is None else limit)
     return Rendered(_page("c-difference", drawn.html), len(texts[0]) + len(texts[1]), drawn.folded, ())
+
+
+def _comparable(value: Any) -> str:
+    chat = chat_in(value)
+    return written(value) if chat is None else transcript(chat)
 
 
 def _as_kind(value: Any, limit: int, whole: bool) -> Drawn:
@@ -155,25 +157,3 @@ def _found(marks: Sequence[Mark], placed: Sequence[bool], value: Any) -> tuple[b
 
 def _page(kind: str, html: str) -> Markup:
     return Markup(f'<div class="shown {kind}">{html}</div>')  # noqa: S704 - made of escaped and cleaned pieces only
-
-
-def written(value: Any) -> str:
-    """A text as it is, anything else as indented JSON."""
-    if isinstance(value, str):
-        return value
-    try:
-        return orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
-    except (TypeError, ValueError):  # too deep, a number too large, or half a surrogate pair
-        return json.dumps(_writable(value, 0), ensure_ascii=False, indent=2)
-
-
-def _writable(value: Any, depth: int) -> Any:
-    if isinstance(value, dict | list | tuple) and depth > _DEEPEST:
-        return "nested too deep to show"
-    if isinstance(value, dict):
-        return {str(key): _writable(each, depth + 1) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_writable(each, depth + 1) for each in value]
-    if isinstance(value, int) and not isinstance(value, bool):
-        return bare_text(value)
-    return value if value is None or isinstance(value, str | float | bool) else str(value)

@@ -31,7 +31,8 @@ def shown_difference(before: str, after: str, limit: int) -> Drawn:
     one, other = with_short_data(before), with_short_data(after)
     if one == other:
         same = shown_text(one, limit)
-        return Drawn(f'<p class="c-more">The same in both.</p>{same.html}', same.folded)
+        whole = f'<details class="c-same"><summary>{plural(len(one), "character")}</summary>{same.html}</details>'
+        return Drawn(f'<p class="c-more">The same in both.</p>{whole}', same.folded)
     changes = _changes(one.splitlines(), other.splitlines())
     if changes is None:
         return _side_by_side(before, after, limit)

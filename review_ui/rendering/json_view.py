@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from evaluator.capture.otlp_json import json_value
 from evaluator.wording import plural
 from review_ui.rendering.text_view import Drawn, cut_at, inert, with_short_data
 
 DEEPEST = 24
+_DEEPEST_WRITTEN = 100
 MOST_NODES = 2_000
 MOST_NODES_WHOLE = 20_000
 """Of one value, folded and whole."""
@@ -143,3 +147,25 @@ def bare_text(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > _MOST_BITS:
         return f"a number of {value.bit_length():,} bits"
     return str(value)
+
+
+def written(value: Any) -> str:
+    """A text as it is, anything else as indented JSON."""
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
+    except (TypeError, ValueError):  # too deep, a number too large, or half a surrogate pair
+        return json.dumps(_writable(value, 0), ensure_ascii=False, indent=2)
+
+
+def _writable(value: Any, depth: int) -> Any:
+    if isinstance(value, dict | list | tuple) and depth > _DEEPEST_WRITTEN:
+        return "nested too deep to show"
+    if isinstance(value, dict):
+        return {str(key): _writable(each, depth + 1) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_writable(each, depth + 1) for each in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return bare_text(value)
+    return value if value is None or isinstance(value, str | float | bool) else str(value)

@@ -15,15 +15,18 @@ from evaluator.model.review import ReviewItem
 from evaluator.store.people import open_session
 from review_ui.guard import PLAIN_COOKIE
 from review_ui.item_panes import View
+from review_ui.rendering.content import Mark, rendered
 from review_ui.serving import Running
 from tests.accounts.people_world import somebody
 from tests.review_ui.rendering.payloads import PAYLOADS, TEXTS
+from tests.review_ui.rendering.test_run_steps import CALL, ROOT, TOOL, run_of
 from tests.reviewing.review_world import item_in_queue, judged_event
 
 pytestmark = pytest.mark.slow
 
 A_PAGE = 8
 """Payloads shown on one page: one as the answer, the others in the chat that asked for it."""
+THEMES = [{"color_scheme": "light"}, {"color_scheme": "dark"}]
 STRAYS = """() => {
   const out = [];
   for (const pane of document.querySelectorAll(".pane")) {
@@ -171,6 +174,7 @@ def test_what_is_folded_does_nothing_when_it_is_shown_whole(watched: Watched) ->
     assert watched.page.evaluate("typeof window.hit") == "undefined"
 
 
+@pytest.mark.parametrize("watched", THEMES, indirect=True, ids=str)
 def test_differences_between_hostile_attempts_do_nothing(watched: Watched) -> None:
     deployment = watched.server.deployment
     before, after = list(map(sendable, TEXTS.values()))[:40], list(map(sendable, TEXTS.values()))[20:60]
@@ -179,6 +183,8 @@ def test_differences_between_hostile_attempts_do_nothing(watched: Watched) -> No
     watched.show(f"/review/{item.item_id}?view={View.DIFFERENCE}")
     assert watched.page.locator(".c-difference del").count()
     assert watched.page.locator(".c-difference ins").count()
+    found = Axe().run(watched.page)
+    assert found.violations_count == 0, found.generate_report()
 
 
 def shown(watched: Watched, answer: Any) -> ReviewItem:
@@ -215,9 +221,7 @@ def test_marks_piled_up_stay_within_their_line(watched: Watched) -> None:
     assert box["height"] < 3_000
 
 
-@pytest.mark.parametrize(
-    "watched", [{"color_scheme": "light"}, {"color_scheme": "dark"}], ids=["light", "dark"], indirect=True
-)
+@pytest.mark.parametrize("watched", THEMES, indirect=True, ids=str)
 @pytest.mark.parametrize(
     "name",
     [
@@ -233,5 +237,37 @@ def test_marks_piled_up_stay_within_their_line(watched: Watched) -> None:
 )
 def test_content_of_every_kind_is_accessible(watched: Watched, name: str) -> None:
     shown(watched, sendable(PAYLOADS[name]))
+    found = Axe().run(watched.page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("watched", THEMES, indirect=True, ids=str)
+def test_marked_quotes_are_accessible_and_do_nothing(watched: Watched) -> None:
+    """Put into the page as it is, since only judges that really answered have quotes."""
+    item = shown(watched, "x")
+    value = [
+        {"role": "user", "content": TEXTS["table with html"]},
+        {"role": "tool", "content": '{"status": 7, "b": "<i>"}'},
+    ]
+    marks = [Mark("out", TEXTS["script"], "1"), Mark('"status": 7', '" onclick="x', "2"), Mark("<b>", "", "<b>")]
+    html = rendered(value, marks=marks).html
+    assert html.count("<mark") >= 4
+    watched.page.evaluate("html => { document.querySelector('#pane-answer .part').innerHTML = html; }", str(html))
+    watched.assert_calm(f"/review/{item.item_id}")
+    found = Axe().run(watched.page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_steps_are_accessible_and_do_nothing(watched: Watched) -> None:
+    deployment = watched.server.deployment
+    hostile = {
+        **CALL,
+        "gen_ai.request.model": TEXTS["script"],
+        "gen_ai.output.messages": TEXTS["image with onerror"],
+    }
+    run = run_of(deployment, (TEXTS["svg"], ROOT, hostile, 100, 400, 2), ("find", ROOT, TOOL, 100, 400, 0))
+    item = item_in_queue(deployment, event_id=run.event_id, deciding_run_id=run.run_id)
+    watched.show(f"/review/{item.item_id}?view={View.STEPS}")
+    assert watched.page.locator(".c-step").count() == 3
     found = Axe().run(watched.page)
     assert found.violations_count == 0, found.generate_report()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -107,10 +108,8 @@ def test_images_and_sounds_are_told_by_kind_and_size() -> None:
 
 def test_what_stands_beside_the_messages_is_shown_too() -> None:
     assert read({"messages": MESSAGES, "temperature": 0.2}) == [*TURNS, "object, 1 key", "temperature 0.2"]
-    assert read([{"role": "tool", "tool_call_id": "c1", "content": "x"}])[2:] == [
-        "object, 1 key",
-        "tool_call_id c1",
-    ]
+    assert read([{"role": "tool", "tool_call_id": "c1", "content": "x"}]) == ["tool c1", "x"]
+    assert read([{"role": "tool", "tool_call_id": 1, "content": "x"}])[2:] == ["object, 1 key", "tool_call_id 1"]
 
 
 def test_reasoning_is_folded_beneath_its_name() -> None:
@@ -134,6 +133,14 @@ def test_a_long_message_does_not_push_the_others_out() -> None:
     shown = rendered([{"role": "user", "content": "x" * 50_000}, {"role": "assistant", "content": "the answer"}])
     assert shown.folded
     assert "the answer" in shown.html
+
+
+def test_a_megabyte_of_chat_is_a_transcript_in_a_moment() -> None:
+    began = time.process_time()
+    shown = rendered([{"role": "user", "content": "# One\n\n- **two** `three`\n" * 400}] * 100, limit=None)
+    assert time.process_time() - began < 1.5
+    assert not shown.folded
+    assert read([{"role": "user", "content": "x" * 450_000}], limit=None)[0] == "user:"
 
 
 def test_a_list_that_is_no_chat_is_a_tree() -> None:

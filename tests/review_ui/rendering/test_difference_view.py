@@ -41,6 +41,15 @@ def test_json_is_compared_key_by_key() -> None:
     assert Outline(html).text.count("removed: ") == 1
 
 
+def test_chats_are_compared_as_they_were_said() -> None:
+    before = [{"role": "user", "content": "one\ntwo"}, {"role": "assistant", "content": "It is paid today."}]
+    after = [before[0], {"role": "assistant", "content": "It is late today."}]
+    html = difference(before, after).html
+    assert '<div class="c-line">assistant:</div>' in html
+    assert "\\n" not in html
+    assert "It is <del>" in html
+
+
 def test_the_same_is_said_to_be_the_same() -> None:
     assert "The same in both." in difference("x", "x").html
 
