@@ -92,6 +92,9 @@ def _listed(line: EventLine) -> dict[str, Any]:
             unpriced_runs=line.cost.unpriced_runs,
             judging_usd=line.judging_usd,
             judging_unpriced=line.judging_unpriced,
+            review_usd=line.reviewing.usd,
+            review_unpriced=line.reviewing.unpriced,
+            review_seconds=line.reviewing.seconds,
         ),
     }
 

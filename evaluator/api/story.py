@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,15 +18,17 @@ from evaluator.model.capture import Capture
 from evaluator.model.event import Event
 from evaluator.model.judgement import Judgement, JudgementState
 from evaluator.model.outcome import FinalOutcome, Outcome, Signal, SignalSource
+from evaluator.model.review import Review, ReviewKind, Stream
 from evaluator.model.rollup import Rollup
 from evaluator.model.run import Run
 from evaluator.model.sample import Sample
-from evaluator.model.verdict import Verdict
+from evaluator.model.verdict import Verdict, VerdictLabel
 from evaluator.rubric_format.rubric_problems import quoted
 from evaluator.store import judgements as queue
 from evaluator.store import outcomes, runs
 from evaluator.store.database import Connection
 from evaluator.store.event_list import judging_spend_of
+from evaluator.store.reviews import ReviewCost, review_cost_of, reviews_of_event, standing_verdicts
 
 STRENGTH = (SignalSource.SOR, SignalSource.HUMAN, SignalSource.JUDGE)
 _SPEAKER = {
@@ -60,14 +63,42 @@ class RunStory(BaseModel):
     judgements: list[JudgedUnder]
 
 
+class ReviewStory(BaseModel):
+    """What a person said of the event under a rubric; not blind: this API is for programs, never for reviewers."""
+
+    review_id: str
+    item_id: str
+    rubric_id: str
+    rubric_version: str
+    run_id: str | None = Field(description="The run that was shown first.")
+    kind: ReviewKind
+    reviewer: str
+    verdict: VerdictLabel | None = Field(description="null for a retraction, and where it could not be judged.")
+    cannot_judge: str | None = Field(description="Why not.")
+    proposed: VerdictLabel | None = Field(description="What the answers come to by the rubric's scoring.")
+    criteria: list[dict[str, Any]]
+    note: str
+    at: datetime
+    stream: Stream
+    blind: bool = Field(description="Whether nothing of judges or others had been shown when the person answered.")
+    judge_verdict: VerdictLabel | None = Field(description="The judges' at that time.")
+    agrees: bool | None = Field(description="With the judges; null where one of the two says nothing.")
+    counts: bool = Field(description="Whether it takes part in the item's state.")
+    stands: bool = Field(description="Whether it is the verdict of people for the event under the rubric.")
+    retracts: str | None = Field(description="The review that this one takes back.")
+
+
 class CostStory(BaseModel):
-    """US dollars, as decimal text; what judging cost stands apart and is in none of the others."""
+    """US dollars, as decimal text; what judging and reviewing cost stands apart and is in none of the others."""
 
     total_usd: Decimal | None = Field(description="All runs, failed ones too; null when any run is unpriced.")
     priced_part_usd: Decimal = Field(description="What the priced runs cost: spent at least.")
     unpriced_runs: int
     judging_usd: Decimal
     judging_unpriced: int = Field(description="Verdicts whose judge has no known price.")
+    review_usd: Decimal = Field(description="People's active time at their rates, what they took back too.")
+    review_unpriced: int = Field(description="Reviews without a rate, or whose time was not measured.")
+    review_seconds: float = Field(description="People's active time.")
 
 
 class EventStory(BaseModel):
@@ -80,6 +111,7 @@ class EventStory(BaseModel):
     rollups: list[Rollup] = Field(description="In force now, one per rubric.")
     rollup_revisions: list[Rollup]
     runs: list[RunStory] = Field(description="In order of their start.")
+    reviews: list[ReviewStory] = Field(description="All that people said, oldest first.")
     cost: CostStory
 
 
@@ -102,6 +134,7 @@ def story_of(connection: Connection, deployment: Deployment, event_id: str, *, c
         "rollups": [one for one in rollups if one.current],
         "rollup_revisions": rollups,
         "runs": _run_stories(connection, deployment, of_event, event_id, content=content),
+        "reviews": _reviews(connection, event_id),
         "cost": _cost(connection, of_event, event_id),
     }
 
@@ -177,13 +210,29 @@ def _judged(connection: Connection, event_id: str) -> dict[str, list[JudgedUnder
     return judged
 
 
+def _reviews(connection: Connection, event_id: str) -> list[ReviewStory]:
+    standing = {one.verdict_id for one in standing_verdicts(connection, [event_id]).values()}
+    return [
+        ReviewStory(
+            **{name: getattr(one, name) for name in ReviewStory.model_fields if name in Review.model_fields},
+            at=one.created_at,
+            stands=one.review_id in standing,
+        )
+        for one in reviews_of_event(connection, event_id)
+    ]
+
+
 def _cost(connection: Connection, of_event: Sequence[Run], event_id: str) -> CostStory:
     cost = cost_of_event([run.cost_total_usd for run in of_event])
     judging_usd, judging_unpriced = judging_spend_of(connection, [event_id]).get(event_id, (Decimal(0), 0))
+    reviewing = review_cost_of(connection, [event_id]).get(event_id, ReviewCost())
     return CostStory(
         total_usd=cost.total,
         priced_part_usd=cost.priced_part,
         unpriced_runs=cost.unpriced_runs,
         judging_usd=judging_usd,
         judging_unpriced=judging_unpriced,
+        review_usd=reviewing.usd,
+        review_unpriced=reviewing.unpriced,
+        review_seconds=reviewing.seconds,
     )

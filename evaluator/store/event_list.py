@@ -16,6 +16,7 @@ from evaluator.model.rollup import Rollup
 from evaluator.model.verdict import VerdictSource
 from evaluator.store.database import table_of
 from evaluator.store.outcomes import current_outcomes, current_rollups
+from evaluator.store.reviews import ReviewCost, review_cost_of
 from evaluator.store.tables import EventRow, OutcomeRow, RunRow, VerdictRow
 
 _event, _outcome = table_of(EventRow), table_of(OutcomeRow)
@@ -39,6 +40,8 @@ class EventLine:
     """What judging it cost; never part of `cost`."""
     judging_unpriced: int
     """Verdicts whose judge has no known price."""
+    reviewing: ReviewCost
+    """What people's reviews of it cost; never part of `cost` either."""
 
     @property
     def coverage(self) -> tuple[int, int] | None:
@@ -91,6 +94,7 @@ def _lines(connection: Connection, events: Sequence[Event]) -> list[EventLine]:
     for (event_id, _), rollup in sorted(current_rollups(connection, event_ids).items()):
         rollups[event_id].append(rollup)
     spend = judging_spend_of(connection, event_ids)
+    reviewing = review_cost_of(connection, event_ids)
     return [
         EventLine(
             event=event,
@@ -100,6 +104,7 @@ def _lines(connection: Connection, events: Sequence[Event]) -> list[EventLine]:
             cost=cost_of_event(costs[event.event_id]),
             judging_usd=spend.get(event.event_id, (Decimal(0), 0))[0],
             judging_unpriced=spend.get(event.event_id, (Decimal(0), 0))[1],
+            reviewing=reviewing.get(event.event_id, ReviewCost()),
         )
         for event in events
     ]

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from evaluator.model.capture import Fidelity
 from evaluator.model.review import Review, ReviewKind, Stream
@@ -76,16 +90,17 @@ def reviews_of_event(connection: Connection, event_id: str) -> list[Review]:
 
 def reviews_of_person(connection: Connection, person_id: str, limit: int) -> list[Review]:
     """The last reviews of a person that can be taken back, newest first: none that were retracted or revised since."""
-    taken_back = select(_review.c.retracts).where(_review.c.person_id == person_id, _review.c.retracts.is_not(None))
+    back = _review.alias("back")
+    taken_back = exists().where(back.c.item_id == _review.c.item_id, back.c.retracts == _review.c.review_id)
     query = (
         select(_review)
         .where(
             _review.c.person_id == person_id,
             _review.c.retracts.is_(None),
             _review.c.counts | (_review.c.kind == ReviewKind.GOLD),
-            _review.c.review_id.not_in(taken_back),
+            ~taken_back,
         )
-        .order_by(_review.c.created_at.desc(), _review.c.review_id)
+        .order_by(_review.c.created_at.desc(), _review.c.review_id.desc())
         .limit(limit)
     )
     return _reviews(connection, query)
@@ -181,6 +196,35 @@ def let_stand(connection: Connection, event_id: str, rubric_id: str, verdict_id:
         update(_verdict).where(_verdict.c.verdict_id == verdict_id, ~_verdict.c.stands).values(stands=True)
     ).rowcount
     return bool(fallen or risen)
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewCost:
+    """What reviewing cost, what was taken back too."""
+
+    usd: Decimal = Decimal(0)
+    unpriced: int = 0
+    """Reviews without a rate, or whose time was not measured."""
+    seconds: float = 0.0
+    """Active time."""
+
+
+def review_cost_of(connection: Connection, event_ids: Collection[str]) -> dict[str, ReviewCost]:
+    """Event id → what reviewing it cost; events that nobody reviewed are left out."""
+    rows = connection.execute(
+        select(
+            _review.c.event_id,
+            func.sum(_review.c.cost_usd),
+            func.count() - func.count(_review.c.cost_usd),
+            func.sum(_review.c.active_ms),
+        )
+        .where(_review.c.event_id.in_(event_ids), _review.c.kind != ReviewKind.RETRACTION)
+        .group_by(_review.c.event_id)
+    )
+    return {
+        event_id: ReviewCost(usd or Decimal(0), unpriced, float(active_ms) / 1000)
+        for event_id, usd, unpriced, active_ms in rows
+    }
 
 
 def runs_with_content(connection: Connection, run_ids: Collection[str]) -> set[str]:

@@ -88,6 +88,9 @@ def test_the_story_of_a_judged_event_is_whole(
         "unpriced_runs": 1,
         "judging_usd": "0",
         "judging_unpriced": 0,
+        "review_usd": "0",
+        "review_unpriced": 0,
+        "review_seconds": 0.0,
     }
 
 
