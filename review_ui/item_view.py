@@ -174,7 +174,11 @@ class ItemView:
 
     @property
     def cannot_reasons(self) -> tuple[str, ...]:
-        return (GONE,) if self.sheet.purged else CANNOT_JUDGE
+        return CANNOT_JUDGE
+
+    @property
+    def gone(self) -> str:
+        return GONE
 
     @property
     def longest_note(self) -> int:
@@ -217,7 +221,7 @@ def view_of(
         form_id="change-form" if revising else "answer-form",
         form_name="Your answers",
         action=f"{links.base}/revise" if revising else f"{links.base}/verdict",
-        submit_word="Save the change" if revising else "Settle" if sheet.mode is Mode.ADJUDICATE else "Submit",
+        submit_word="Save" if revising else "Settle" if sheet.mode is Mode.ADJUDICATE else "Submit",
         claim_word="Claim and settle"
         if person.may(PersonRole.AUTHOR) and _is_to_settle(sheet)
         else "Claim and review",
@@ -359,7 +363,7 @@ def _criterion(
 ) -> ShownCriterion:
     code = None
     if not one.options:
-        code = said("not_applicable" if one.not_applicable else one.by_code)
+        code = said("not_applicable" if one.not_applicable else one.by_code or "not_checked")
     mine = _answer_in(sheet.mine, one.criterion_id)
     return ShownCriterion(
         criterion_id=one.criterion_id,

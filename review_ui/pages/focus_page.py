@@ -402,9 +402,7 @@ def _tried(turn: Turn, act: Callable[[], Response]) -> Response:
 def _alert_of(refused: AdjudgeError) -> Alert:
     lines = tuple(line for line in (refused.message, refused.hint) if line)
     if isinstance(refused, ClaimLost):
-        return Alert(
-            "Not stored: this item is no longer yours.", (*lines, "What you wrote is still here."), kept=True
-        )
+        return Alert("Not stored: this item is no longer yours.", lines, kept=True)
     return Alert("Not stored yet.", lines)
 
 

@@ -154,7 +154,7 @@
     }
     const verdict = open ? "" : verdictOf(weights, criticalFails, criticalUnknown, form.dataset);
     const known = criteria().length;
-    asAnswered.textContent = verdict ? `As answered: ${verdict}` : `As answered (${known - open} of ${known})`;
+    asAnswered.textContent = verdict ? `${verdict}, as answered` : `${known - open} of ${known} answered`;
     const chosen = find("#verdict", form).value;
     const overrides = Boolean(chosen) && chosen !== verdict;
     const note = find("#note", form);
