@@ -51,7 +51,7 @@ class Known:
     touched: bool
     """Somebody holds or reviewed it."""
     said: VerdictLabel | None
-    """What people say of the event; None where nothing of that stands."""
+    """What people say of the event, in an earlier round where they have not spoken in this one; None where nothing."""
 
 
 def step(rollup: Rollup, known: Known | None) -> Step:
@@ -59,21 +59,22 @@ def step(rollup: Rollup, known: Known | None) -> Step:
 
     A rollup with reasons that waits for nothing brings an item in, or a withdrawn one back. An item that nobody holds
     or reviewed follows its rollup, and is withdrawn once no reason is left, unless somebody picked it. One that is
-    done is opened again where another run decides than the one people saw and the judges say something else.
+    done is opened again where another run decides than the one people saw and the judges say something else; it is
+    withdrawn again where they come to say what people said.
     """
     if rollup.waiting:
         return Step.NOTHING
-    wanted = bool(rollup.review_reasons)
     if known is None:
-        return Step.ENTER if wanted else Step.NOTHING
+        return Step.ENTER if rollup.review_reasons else Step.NOTHING
+    # people's word is asked for again where judges say something else; without one, where the policy asks
+    wanted = bool(rollup.review_reasons) if known.said is None else rollup.verdict != known.said
     match known.item.state:
         case ItemState.WITHDRAWN:
             return Step.REOPEN if wanted else Step.NOTHING
         case ItemState.OPEN if not known.touched:
             return Step.RENEW if wanted or known.item.stream == Stream.PICKED else Step.WITHDRAW
         case ItemState.DONE if is_outdated(known.item, rollup):
-            says_else = wanted if known.said is None else rollup.verdict != known.said
-            return Step.REOPEN if says_else else Step.NOTHING
+            return Step.REOPEN if wanted else Step.NOTHING
     return Step.NOTHING
 
 
@@ -104,11 +105,11 @@ def bring_in(
         item_id: _item(one, rubrics[one.rubric_version], _shown(one, taken), now) for item_id, one in coming.items()
     }
     _enter(connection, [fresh[item_id] for item_id in _having(steps, Step.ENTER)], now)
-    renewed = [_renewed(known[item_id].item, fresh[item_id]) for item_id in _having(steps, Step.RENEW)]
+    renewed = [_renewed(known[item_id], fresh[item_id]) for item_id in _having(steps, Step.RENEW)]
     add_items(connection, renewed)
     open_slots(connection, renewed)
     for item_id in _having(steps, Step.REOPEN):
-        _reopen(connection, known[item_id].item, fresh[item_id], now)
+        _reopen(connection, known[item_id], fresh[item_id], now)
 
 
 def _having(steps: Mapping[str, Step], *wanted: Step) -> list[str]:
@@ -119,14 +120,16 @@ def _known(connection: Connection, rollups: Mapping[str, Rollup], now: datetime)
     items = items_by_id(connection, rollups.keys())
     waiting = [item_id for item_id, one in items.items() if one.state == ItemState.OPEN]
     touched = _touched(connection, items, waiting, now) if waiting else set()
-    done = [
-        one for item_id, one in items.items() if one.state == ItemState.DONE and is_outdated(one, rollups[item_id])
-    ]
-    said = standing_verdicts(connection, {one.event_id for one in done})
+    spoken = [one for item_id, one in items.items() if one.round > 1 or _is_done_before(one, rollups[item_id])]
+    said = standing_verdicts(connection, {one.event_id for one in spoken})
     return {
         item_id: Known(one, item_id in touched, _label(said.get((one.event_id, one.rubric_id))))
         for item_id, one in items.items()
     }
+
+
+def _is_done_before(item: ReviewItem, rollup: Rollup) -> bool:
+    return item.state == ItemState.DONE and is_outdated(item, rollup)
 
 
 def _label(verdict: Verdict | None) -> VerdictLabel | None:
@@ -197,38 +200,43 @@ def _enter(connection: Connection, items: Sequence[ReviewItem], now: datetime) -
     add_acts(connection, [_act(item.item_id, "entered", POLICY, item.reasons, now) for item in items])
 
 
-def _renewed(before: ReviewItem, fresh: ReviewItem) -> ReviewItem:
+def _renewed(known: Known, fresh: ReviewItem) -> ReviewItem:
     """What waits, as judges now speak of it, at its place by when it came in.
 
     What somebody picked stays picked, unless it is in the audit: that draw does not ask what people chose.
     """
+    before, now = known.item, _for_another_attempt(known, fresh)
     head = fresh.entered_at - fresh.rank_at
     changed: dict[str, Any] = {"entered_at": before.entered_at, "rank_at": before.entered_at - head}
-    if before.stream == Stream.PICKED and fresh.stream != Stream.AUDIT:
-        changed |= {"stream": Stream.PICKED, "probability": None, "blind": before.blind, "rank_at": before.rank_at}
     if before.stream == Stream.PICKED:
-        changed["reasons"] = list(dict.fromkeys([*before.reasons, *fresh.reasons]))
-    return fresh.model_copy(update=changed)
+        changed["reasons"] = list(dict.fromkeys([*before.reasons, *now.reasons]))
+        if now.stream != Stream.AUDIT:
+            changed |= {"stream": Stream.PICKED, "blind": before.blind, "rank_at": before.rank_at}
+    return now.model_copy(update=changed)
 
 
-def _reopen(connection: Connection, before: ReviewItem, fresh: ReviewItem, now: datetime) -> None:
-    """Open a withdrawn item as it now comes in, or a done one for another attempt.
+def _for_another_attempt(known: Known, fresh: ReviewItem) -> ReviewItem:
+    """An item as it comes in, where people spoke of an earlier attempt: for the new one.
 
     That judges say something else of another attempt is no uniform draw: such a round is never of the audit.
     """
-    item, who = fresh, POLICY
-    if before.state == ItemState.DONE:
-        reasons = [NEW_ATTEMPT, *(reason for reason in fresh.reasons if reason != AUDIT)]
-        changed = {
-            "reasons": reasons,
-            "stream": Stream.TARGETED,
-            "probability": None,
-            "blind": before.blind or fresh.blind,
-        }
-        item, who = fresh.model_copy(update=changed), JUDGE
+    if known.said is None and known.item.state != ItemState.DONE:
+        return fresh
+    changed = {
+        "reasons": [NEW_ATTEMPT, *(reason for reason in fresh.reasons if reason != AUDIT)],
+        "stream": Stream.TARGETED,
+        "probability": None,
+        "blind": known.item.blind or fresh.blind,
+    }
+    return fresh.model_copy(update=changed)
+
+
+def _reopen(connection: Connection, known: Known, fresh: ReviewItem, now: datetime) -> None:
+    item = _for_another_attempt(known, fresh)
     again = reopen_item(connection, item, now)
     open_slots(connection, [again])
     end_rounds_before(connection, again.item_id, again.round)
+    who = JUDGE if NEW_ATTEMPT in again.reasons else POLICY
     add_acts(connection, [_act(again.item_id, "reopened", who, again.reasons, now)])
 
 

@@ -9,7 +9,7 @@ from evaluator.model.review import ItemState, Review, ReviewItem, ReviewKind
 from evaluator.model.verdict import VerdictLabel
 from evaluator.review_state import Given, Settled, settle
 
-_UNRESOLVED = (ItemState.OPEN, ItemState.ESCALATED)
+_UNRESOLVED = (ItemState.OPEN, ItemState.ESCALATED, ItemState.WITHDRAWN)
 
 
 @dataclass(frozen=True)

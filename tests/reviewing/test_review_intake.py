@@ -198,6 +198,25 @@ def test_another_attempt_that_judges_see_otherwise_opens_a_done_item_again(deplo
     assert acts(deployment)[-3:] == ["claimed", "reviewed", "retracted"]
 
 
+def test_an_item_opened_again_is_withdrawn_where_judges_come_to_say_what_people_said(
+    deployment: Deployment,
+) -> None:
+    policy(deployment, "send: [critical_fail]")
+    ada = somebody(deployment)
+    attempt(deployment, 1, FAIL)
+    answer(deployment, ada, entered(deployment), FAIL)
+    for number, judged in enumerate((PASS, PASS), 2):
+        attempt(deployment, number, judged)
+        assert (entered(deployment).state, entered(deployment).round) == (ItemState.OPEN, 2)
+    assert entered(deployment).reasons == ["new_attempt", "critical_fail"]
+    attempt(deployment, 4, FAIL)
+    assert entered(deployment).state == ItemState.WITHDRAWN
+    assert outcome(deployment) == ("failed", "human")
+    attempt(deployment, 5, PASS)
+    assert (entered(deployment).state, entered(deployment).round) == (ItemState.OPEN, 3)
+    assert entered(deployment).reasons == ["new_attempt", "critical_fail"]
+
+
 def test_an_attempt_that_came_while_people_looked_at_the_one_before_is_not_lost(deployment: Deployment) -> None:
     policy(deployment, "send: [critical_fail]")
     ada = somebody(deployment)
@@ -243,6 +262,10 @@ OPEN, DONE, WITHDRAWN = ItemState.OPEN, ItemState.DONE, ItemState.WITHDRAWN
         (known(DONE, said=FAIL), Step.REOPEN, Step.REOPEN),
         (known(DONE, said=PASS), Step.NOTHING, Step.NOTHING),
         (known(DONE), Step.REOPEN, Step.NOTHING),
+        (known(OPEN, said=FAIL), Step.RENEW, Step.RENEW),
+        (known(OPEN, said=PASS), Step.WITHDRAW, Step.WITHDRAW),
+        (known(WITHDRAWN, said=FAIL), Step.REOPEN, Step.REOPEN),
+        (known(WITHDRAWN, said=PASS), Step.NOTHING, Step.NOTHING),
         (known(DONE, said=FAIL, deciding_run_id="new"), Step.NOTHING, Step.NOTHING),
         (known(DONE, said=FAIL, deciding_run_id=None), Step.NOTHING, Step.NOTHING),
     ],
