@@ -222,7 +222,11 @@ class ReviewSlotRow(ReviewSlot, table=True):
 
 class ReviewRow(Review, table=True):
     __tablename__ = "review"
-    __table_args__ = (Index("ix_review_form", "person_id", "form_key", unique=True),)
+    __table_args__ = (
+        Index("ix_review_form", "person_id", "form_key", unique=True),
+        # the last ten of a person, to be undone, however many they gave
+        Index("ix_review_person", "person_id", "created_at"),
+    )
 
 
 class ReviewActRow(ReviewAct, table=True):

@@ -108,6 +108,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_review_batch_id"), ["batch_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_review_event_id"), ["event_id"], unique=False)
         batch_op.create_index("ix_review_form", ["person_id", "form_key"], unique=True)
+        batch_op.create_index("ix_review_person", ["person_id", "created_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_review_item_id"), ["item_id"], unique=False)
 
     op.create_table(
@@ -333,6 +334,7 @@ def downgrade() -> None:
     op.drop_table("review_act")
     with op.batch_alter_table("review", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_review_item_id"))
+        batch_op.drop_index("ix_review_person")
         batch_op.drop_index("ix_review_form")
         batch_op.drop_index(batch_op.f("ix_review_event_id"))
         batch_op.drop_index(batch_op.f("ix_review_batch_id"))
