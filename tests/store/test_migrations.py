@@ -14,9 +14,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
+from evaluator.model.review import item_id_of
 from evaluator.settings import Settings
 from evaluator.store import tables
 from evaluator.store.database import Database
+from evaluator.store.review_claims import open_slots, slots_of_items
+from evaluator.store.review_items import acts_of_item, items_by_id
 from evaluator.store.rubric_versions import last_version, load_versions
 from evaluator.store.schema import HEAD, MIGRATIONS, schema_revision, upgrade
 from tests.conftest import PostgresServer
@@ -112,3 +115,65 @@ def test_rubrics_kept_as_jsonb_keep_the_order_of_their_keys_from_then_on(empty: 
     with empty.read() as connection:
         [body] = [one for one in sa.inspect(connection).get_columns("rubric_version") if one["name"] == "body"]
     assert str(body["type"]) == "JSON"
+
+
+REVIEW = {"audit_rate": 0.1, "send": ["critical_fail"], "reviewers": 2, "blind": False}
+
+
+def insert(database: Database, table: str, **row: object) -> None:
+    """A row as an earlier release wrote it; JSON where a value is a list or an object."""
+    of_json = [sa.bindparam(name, type_=sa.JSON) for name, value in row.items() if isinstance(value, list | dict)]
+    names = ", ".join(f'"{name}"' for name in row)
+    statement = sa.text(f"INSERT INTO {table} ({names}) VALUES ({', '.join(f':{name}' for name in row)})")
+    with database.write() as connection:
+        connection.execute(statement.bindparams(*of_json), row)
+
+
+def rolled_up(database: Database, number: int, reasons: list[str], **changes: object) -> None:
+    fields = {"rule": "last_run", "verdict": "fail", "runs": 1, "judged": 1, "waiting": 0, "coverage": 1.0}
+    shared = {"rubric_id": "support", "revision": 3, "workflow": "Support", "rubric_version": "abc"}
+    row = {**fields, **shared, "current": True, "fingerprints": [], "not_evaluable": {}, "decided_at": number}
+    ids = {"event_id": f"e{number}", "position": number, "deciding_run_id": f"r{number}", "probability": 0.5}
+    insert(database, "rollup", **{**row, **ids, "review_reasons": reasons, **changes})
+
+
+def test_what_policies_asked_people_for_before_there_was_a_queue_is_in_it(empty: Database) -> None:
+    migrate_to(empty, "0002")
+    body = {"id": "support", "title": "T", "criteria": [{"id": "c", "ask": "Solved?"}], "review": REVIEW}
+    kept = {"version": "abc", "rubric_id": "support", "title": "T", "source": "", "first_used_at": 1}
+    insert(empty, "rubric_version", **kept, body=body)
+    rolled_up(empty, 1, ["critical_fail"])
+    rolled_up(empty, 2, ["critical_fail", "audit"])
+    rolled_up(empty, 3, [])
+    rolled_up(empty, 4, ["critical_fail"], waiting=1)
+    rolled_up(empty, 5, ["critical_fail"], current=False)
+    upgrade(empty)
+    ids = [item_id_of(f"e{number}", "support") for number in range(1, 6)]
+    with empty.read() as connection:
+        items, slots = items_by_id(connection, ids), slots_of_items(connection, ids)
+        acts = acts_of_item(connection, ids[0])
+    assert sorted(item.event_id for item in items.values()) == ["e1", "e2"]
+    targeted, audit = items[ids[0]], items[ids[1]]
+    assert (targeted.stream, targeted.probability, targeted.blind) == ("targeted", None, False)
+    assert (audit.stream, audit.blind) == ("audit", True)
+    assert audit.probability == pytest.approx(0.05)
+    assert (targeted.rollup_revision, targeted.deciding_run_id, targeted.state) == (3, "r1", "open")
+    assert targeted.rank_at < audit.rank_at < targeted.entered_at
+    assert [len(slots[one]) for one in ids[:2]] == [2, 2]
+    assert [(act.act, act.who) for act in acts] == [("entered", "policy")]
+    with empty.write() as connection:  # they are the ones that judging knows and follows
+        open_slots(connection, [targeted, audit])
+        assert slots_of_items(connection, ids[:2]) == slots
+
+
+def test_of_several_verdicts_of_people_on_one_event_the_last_stands(empty: Database) -> None:
+    migrate_to(empty, "0002")
+    fields = {"event_id": "e", "rubric_id": "support", "rubric_version": "abc", "summary": "", "judge": "ann"}
+    more = {"fingerprint": "", "content_hash": "", "repeat": 0, "calls": 0, "criteria": [], "flags": []}
+    for number, source in enumerate(("human", "human", "judge")):
+        said = {"verdict_id": f"v{number}", "source": source, "verdict": "pass", "created_at": number}
+        insert(empty, "verdict", **fields, **more, **said)
+    upgrade(empty)
+    with empty.read() as connection:
+        rows = connection.execute(sa.text("SELECT verdict_id, stands FROM verdict ORDER BY verdict_id")).all()
+    assert [(row.verdict_id, bool(row.stands)) for row in rows] == [("v0", False), ("v1", True), ("v2", True)]

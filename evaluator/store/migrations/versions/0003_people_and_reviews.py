@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from hashlib import sha256
+from typing import Any
+
+import orjson
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
@@ -261,6 +268,12 @@ def upgrade() -> None:
 
     with op.batch_alter_table("verdict", schema=None) as batch_op:
         batch_op.add_column(sa.Column("stands", sa.Boolean(), nullable=False, server_default=sa.true()))
+    op.execute(
+        "UPDATE verdict SET stands = false WHERE source = 'human' AND EXISTS (SELECT 1 FROM verdict AS later WHERE "
+        "later.source = 'human' AND later.event_id = verdict.event_id AND later.rubric_id = verdict.rubric_id AND "
+        "(later.created_at, later.verdict_id) > (verdict.created_at, verdict.verdict_id))"
+    )
+    with op.batch_alter_table("verdict", schema=None) as batch_op:
         batch_op.create_index(
             "ix_verdict_standing",
             ["event_id", "rubric_id"],
@@ -268,6 +281,96 @@ def upgrade() -> None:
             sqlite_where=sa.text("source = 'human' AND stands"),
             postgresql_where=sa.text("source = 'human' AND stands"),
         )
+    _bring_in_what_policies_asked_for()
+
+
+_ROWS_AT_ONCE = 500
+_PER_DOLLAR = 10**10
+_MOST_VALUE = 900_000_000
+"""More fits no column."""
+
+
+def _bring_in_what_policies_asked_for() -> None:
+    """Items for the rollups whose review policy asked for people while there was no queue, the oldest first in line."""
+    connection = op.get_bind()
+    item, slot, act = (sa.Table(name, sa.MetaData(), autoload_with=connection) for name in _FILLED)
+    version = sa.table("rubric_version", sa.column("version"), sa.column("body", sa.JSON))
+    policies = {
+        row.version: row.body.get("review") or {}
+        for row in connection.execute(sa.select(version.c.version, version.c.body))
+    }
+    now = time.time_ns() // 1000
+    waiting = [_waiting(dict(row), policies, now) for row in connection.execute(_ASKED_FOR).mappings().all()]
+    for start in range(0, len(waiting), _ROWS_AT_ONCE):
+        some = waiting[start : start + _ROWS_AT_ONCE]
+        connection.execute(item.insert(), some)
+        connection.execute(slot.insert(), [each for one in some for each in _slots(one)])
+        connection.execute(
+            act.insert(),
+            [
+                {
+                    "item_id": one["item_id"],
+                    "who": "policy",
+                    "act": "entered",
+                    "detail": {"reasons": one["reasons"]},
+                    "at": now,
+                }
+                for one in some
+            ],
+        )
+
+
+_FILLED = ("review_item", "review_slot", "review_act")
+_ASKED_FOR = sa.text(
+    "SELECT rollup.*, run.diagnostics FROM rollup LEFT JOIN run ON run.run_id = COALESCE(rollup.deciding_run_id, "
+    "(SELECT taken.run_id FROM sample JOIN run AS taken ON taken.run_id = sample.run_id WHERE sample.taken AND "
+    "sample.event_id = rollup.event_id AND sample.rubric_id = rollup.rubric_id "
+    "ORDER BY taken.started_at DESC, taken.run_id DESC LIMIT 1)) WHERE rollup.current AND rollup.waiting = 0 AND "
+    "CAST(rollup.review_reasons AS VARCHAR) <> '[]' ORDER BY rollup.decided_at"
+).columns(review_reasons=JSON, diagnostics=JSON)
+
+
+def _waiting(row: Mapping[str, Any], policies: Mapping[str, dict[str, Any]], now: int) -> dict[str, Any]:
+    policy = policies.get(row["rubric_version"], {})
+    is_audit = "audit" in row["review_reasons"]
+    audited = row["probability"] * policy.get("audit_rate", 0) if is_audit and row["probability"] else None
+    key = orjson.dumps([row["event_id"], row["rubric_id"]])
+    return {
+        "item_id": sha256(key).hexdigest()[:20],
+        **{name: row[name] for name in ("event_id", "rubric_id", "rubric_version", "workflow", "deciding_run_id")},
+        "rollup_revision": row["revision"],
+        "stream": "audit" if is_audit else "targeted",
+        "probability": audited,
+        "reasons": row["review_reasons"],
+        "blind": is_audit or policy.get("blind", True),
+        "reviewers": policy.get("reviewers", 1),
+        "state": "open",
+        "round": 1,
+        "gold": False,
+        "value_amount": _value(row["diagnostics"] or {}),
+        "value_currency": None,
+        "note": "",
+        "rank_at": row["decided_at"],
+        "entered_at": now,
+        "created_at": now,
+        "settled_at": None,
+    }
+
+
+def _value(diagnostics: Mapping[str, Any]) -> int | None:
+    try:
+        value = Decimal(str(diagnostics.get("value_amount")).strip())
+    except InvalidOperation:
+        return None
+    return int(value * _PER_DOLLAR) if value.is_finite() and abs(value) <= _MOST_VALUE else None
+
+
+def _slots(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    shared = {name: item[name] for name in ("item_id", "round", "stream", "rubric_id", "workflow", "rank_at")}
+    return [
+        {**shared, "slot_id": f"{item['item_id']}-1-{number}", "kind": "review", "state": "open"}
+        for number in range(1, item["reviewers"] + 1)
+    ]
 
 
 def downgrade() -> None:
