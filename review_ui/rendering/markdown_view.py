@@ -31,8 +31,9 @@ _STEPS_FREE = 8_000
 _STEPS_A_BLOCK = 5
 """Laying out takes 0.15 steps a character, each some 5 µs. What needs much more is made to be slow, and is shown as
 written: no text takes more than half a second, and none of 32,000 characters more than a tenth of one."""
-_MOST_CELLS = 20_000
-"""Of tables: a short row is filled up to the width of its head."""
+_MOST_CELLS = 6_000
+_MOST_FILLED_UP = 20_000
+"""Of tables: cells as written, and as they come to be where short rows are filled up to the width of the head."""
 _MOST_LINKS = 50
 _NO_ADDRESS = "no valid address"
 _ENTITY = re.compile(r"&#?\w{1,31};")
@@ -90,8 +91,13 @@ def shown_markdown(text: str, limit: int) -> Drawn:
 
 def _is_odd(lines: Sequence[str]) -> bool:
     """Whether a line is longer, or a table could become larger, than any that is meant to be read."""
-    widest = max(line.count("|") for line in lines)
-    return max(map(len, lines)) > LONGEST_LINE or (widest > 12 and widest * len(lines) > _MOST_CELLS)
+    borders = [line.count("|") for line in lines]
+    widest = max(borders)
+    return (
+        max(map(len, lines)) > LONGEST_LINE
+        or sum(borders) > _MOST_CELLS
+        or (widest > 12 and widest * len(lines) > _MOST_FILLED_UP)
+    )
 
 
 def _laid_out(text: str) -> str:

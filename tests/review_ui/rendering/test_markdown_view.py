@@ -111,11 +111,22 @@ def test_definitions_of_references_are_seen() -> None:
         "# x\n\n" + "a\n\n" * 60_000,
         "# x\n\n" + "> - " * 4_000 + "a",
         "**x**\n\n" + "|a" * 2_000 + "|\n" + "|-" * 2_000 + "|\n" + "|\n" * 10_000,
+        "| a | b |\n|---|---|\n" + "| c | d |\n" * 20_000,
         "**x** " + "[a](" * 4_500,
         "**x** " + "*a _b **c " * 1_500,
         "**x** " + "`" * 9_000 + "a" + "`` ` " * 1_000,
     ],
-    ids=["brackets", "lines of brackets", "paragraphs", "quotes", "table", "links", "emphasis", "ticks"],
+    ids=[
+        "brackets",
+        "lines of brackets",
+        "paragraphs",
+        "quotes",
+        "wide table",
+        "long table",
+        "links",
+        "emphasis",
+        "ticks",
+    ],
 )
 def test_markdown_made_to_be_slow_is_not_slow(text: str) -> None:
     began = time.process_time()
