@@ -25,7 +25,7 @@ CANNOT_JUDGE = (
     "it is in a language that I do not read",
     "the criteria do not fit this case",
 )
-GONE = "the content is gone"
+GONE = "content is gone"
 
 
 @dataclass(frozen=True)

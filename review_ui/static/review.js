@@ -51,7 +51,8 @@
   }
 
   function act(name, focused) {
-    if (name === "Mod+Enter") return submitFrom(focused);
+    const isChanging = Boolean(find(".change:checked", rail() ?? document));
+    if (name === "Mod+Enter" || (name === "Enter" && isChanging)) return submitFrom(focused);
     if (/^[1-9]$/.test(name)) return choose(name);
     const target = all(`[data-keys~="${CSS.escape(name)}"]`).find((one) => isUsable(one) || one.closest(".pop-body"));
     if (!target || target.disabled) return false;

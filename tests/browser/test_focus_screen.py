@@ -171,6 +171,7 @@ def test_one_criterion_takes_one_key(
         press(page, "1")
         expect(page.locator("#item-heading")).to_contain_text("Item 2 of 2")
         expect(page.locator("#live")).to_contain_text("Recorded: pass. The judge agrees. Item 2 of 2")
+        expect(page).to_have_title("Item 2 of 2 · Adjudge")
 
 
 def test_the_proposed_verdict_follows_the_answers_and_another_asks_why(
@@ -207,7 +208,7 @@ def test_mine_is_changed_after_the_reveal_and_undone_by_a_key(
         settle(page)
         press(page, "m")
         expect(page.locator(".pane mark[data-here]")).to_be_focused()
-        press(page, "c", "1", "ArrowDown", "4", "Control+Enter")
+        press(page, "c", "1", "ArrowDown", "4", "Enter")
         expect(page.locator("#item-heading")).to_contain_text("Item 2 of 2")
         assert kept(deployment, items[0]) == [ReviewKind.FIRST_PASS, ReviewKind.REVISED]
         settle(page)
@@ -293,7 +294,9 @@ def test_the_switch_turns_keys_off_and_their_hints_with_them(
         press(page, "?")
         page.get_by_role("button", name="Switch keys off").click()
         settle(page)
-        expect(page.locator("#item kbd")).to_have_count(4)  # the faces of the buttons that move by pane and criterion
+        expect(page.locator("#item kbd")).to_have_count(
+            4
+        )  # the faces of the buttons that move by pane and criterion
         press(page, "1", "s", "?")
         expect(page.locator("input[type=radio]:checked")).to_have_count(0)
         expect(page.locator("#keys-sheet")).not_to_be_visible()
@@ -315,6 +318,40 @@ def test_panes_and_views_are_reached_by_key(
         press(page, "d")
         expect(page.locator("#view-diff")).to_have_attribute("aria-current", "page")
         expect(page.locator("input[type=radio]:checked")).to_have_count(1)
+
+
+def test_altgr_is_no_modifier_since_brackets_need_it(
+    chromium: Browser, server: Running, deployment: Deployment, ada: Person
+) -> None:
+    item = item_in_queue(deployment)
+    with browsing(chromium, server, ada) as page:
+        open_claimed(page, server, ada, item)
+        held = "{key: ']', bubbles: true, cancelable: true, ctrlKey: true, altKey: true, modifierAltGraph: true}"
+        page.evaluate(f"document.body.dispatchEvent(new KeyboardEvent('keydown', {held}))")
+        expect(page.locator("#pane-asked")).to_be_focused()
+
+
+def test_a_claim_is_renewed_while_somebody_is_at_work_and_only_then(
+    chromium: Browser, server: Running, deployment: Deployment, ada: Person
+) -> None:
+    item = item_in_queue(deployment)
+    with browsing(chromium, server, ada) as page:
+        page.clock.install()
+        claim = review_desk.claim_item(deployment, ada, item.item_id)
+        page.goto(f"{server.address}/review/{item.item_id}")
+        renewals: list[str] = []
+        page.on("request", lambda request: renewals.append(request.url) if "/renew" in request.url else None)
+        page.clock.fast_forward(61_000)
+        assert renewals == []
+        with page.expect_response("**/renew") as answer:
+            page.mouse.move(300, 300)
+        assert answer.value.status == 204
+        page.mouse.move(310, 310)
+        assert len(renewals) == 1
+        review_desk.release(deployment, ada, item.item_id, claim.token)
+        page.clock.fast_forward(61_000)
+        page.mouse.move(320, 320)
+        expect(page.locator("#alert")).to_contain_text("Your claim has run out.")
 
 
 # --- what goes wrong ------------------------------------------------------------------------------------------------

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
 
 from evaluator.deployment import Deployment
+from evaluator.model.columns import utc_now
+from evaluator.model.outcome import DecidedBy, FinalOutcome, Outcome
 from evaluator.model.person import Person, PersonRole
 from evaluator.model.review import ItemState, ReviewItem, ReviewKind
 from evaluator.model.verdict import VerdictLabel
@@ -17,7 +20,10 @@ from evaluator.reviewing import review_desk
 from evaluator.reviewing.queue_filter import QueueFilter
 from evaluator.reviewing.review_form import Answer, ReviewForm
 from evaluator.reviewing.review_submission import submit
+from evaluator.reviewing.sheet_reading import sheet_of
 from evaluator.store.reviews import reviews_of_item
+from review_ui.item_links import ItemLinks
+from review_ui.item_view import view_of
 from tests.accounts.people_world import sign_in as signed_in
 from tests.accounts.people_world import somebody
 from tests.review_ui.page_checks import assert_well_made
@@ -219,8 +225,8 @@ def test_an_event_without_content_can_only_be_said_not_to_be_judged(
     page = claimed(browser, item)
     assert "The content of this event is gone." in page
     assert 'type="radio"' not in page
-    assert "the content is gone" in page
-    form = form_of(page, cannot_judge="the content is gone")
+    assert "Cannot judge: content is gone" in page
+    form = form_of(page, cannot_judge="content is gone")
     assert send(browser, item, "verdict", form).status_code == 200
     assert kinds(deployment, item) == [ReviewKind.FIRST_PASS]
 
@@ -244,6 +250,46 @@ def test_who_may_only_read_gets_no_buttons(deployment: Deployment, browser: Test
     assert "Claim and review" not in page
     assert marks_in(page, [JUDGE_SAYS]) == []
     assert browser.post(f"/review/{item.item_id}/claim", data={}).status_code == 403
+
+
+def test_what_is_unusual_about_an_item_is_said(deployment: Deployment, ada: Person) -> None:
+    item = item_in_queue(deployment)
+    decided = Outcome(
+        event_id=item.event_id, revision=2, position=9, final_outcome=FinalOutcome.FAILED, decided_by=DecidedBy.SOR
+    )
+    sheet = replace(
+        sheet_of(deployment, ada, item.item_id),
+        decided_by_record=True,
+        outcome=decided,
+        judge_failed="budget: the day's budget is spent",
+        judged_version="0123456789abcdef",
+    )
+    view = view_of(sheet, ada, ItemLinks(item.item_id), now=utc_now(), found={})
+    words = [chip.word for chip in view.chips]
+    assert "judge failed" in words
+    assert f"judged with 01234567, shown {sheet.rubric.version[:8]}" in words
+    banners = [f"{banner.strong} {banner.text}" for banner in view.banners]
+    assert any("A system of record decided this event: failed." in one for one in banners)
+    assert any("the day's budget is spent" in one for one in banners)
+
+
+@pytest.mark.parametrize(("known", "differs"), [(VerdictLabel.PASS, True), (VerdictLabel.FAIL, False)])
+def test_an_answer_to_a_gold_item_is_compared_with_what_people_settled_on(
+    deployment: Deployment, browser: TestClient, ada: Person, known: VerdictLabel, differs: bool
+) -> None:
+    item = item_in_queue(deployment)
+    answered_page(browser, item)
+    sheet = sheet_of(deployment, ada, item.item_id)
+    assert sheet.mine is not None
+    assert sheet.reveal is not None
+    settled = sheet.mine.model_copy(update={"person_id": "eve", "kind": ReviewKind.ADJUDICATION, "verdict": known})
+    mine_is_gold = sheet.mine.model_copy(update={"kind": ReviewKind.GOLD})
+    gold = replace(sheet, mine=mine_is_gold, reveal=replace(sheet.reveal, reviews=(settled,)))
+    view = view_of(gold, ada, ItemLinks(item.item_id), now=utc_now(), found={})
+    assert view.reveal is not None
+    assert view.reveal.differs is differs
+    assert f"The verdict of this item was known: {known}." in view.reveal.sentence
+    assert not view.may_answer
 
 
 # --- without a script ---------------------------------------------------------------------------------------------
