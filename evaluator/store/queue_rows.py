@@ -18,8 +18,9 @@ from evaluator.store.tables import PersonRow, ReviewActRow, ReviewItemRow, Revie
 _item, _slot, _act = table_of(ReviewItemRow), table_of(ReviewSlotRow), table_of(ReviewActRow)
 _review, _person = table_of(ReviewRow), table_of(PersonRow)
 
-# as text, so that the planner knows that the index over done items holds for it
-_DONE = text("review_item.state = 'done'")
+# as text, so that the planner knows that the index over done items holds for it; SQLite, which keeps no statistics,
+# has to be told besides that most items are done, else it sorts them all
+_DONE = {"sqlite": text("likely(review_item.state = 'done')"), "postgresql": text("review_item.state = 'done'")}
 MOST_CHOICES = 200
 
 
@@ -63,7 +64,7 @@ def queue_items(
     order = _item.c.settled_at.desc() if tab is QueueTab.DONE else _item.c.rank_at
     rows = connection.execute(
         select(_item)
-        .where(*_under(tab, view), *restrictions(connection, wanted))
+        .where(*_under(connection, tab, view), *restrictions(connection, wanted))
         .order_by(order, _item.c.item_id)
         .limit(limit)
         .offset(offset)
@@ -74,14 +75,16 @@ def queue_items(
 def count_items(connection: Connection, tab: QueueTab, view: Viewpoint, wanted: Wanted, *, most: int) -> int:
     """How many items a tab has; at most `most` are counted."""
     found = (
-        select(_item.c.item_id).where(*_under(tab, view), *restrictions(connection, wanted)).limit(most).subquery()
+        select(_item.c.item_id)
+        .where(*_under(connection, tab, view), *restrictions(connection, wanted))
+        .limit(most)
+        .subquery()
     )
     return connection.execute(select(func.count()).select_from(found)).scalar_one()
 
 
-def _under(tab: QueueTab, view: Viewpoint) -> list[ColumnElement[bool] | TextClause]:
-    reviewed = exists().where(_review.c.item_id == _item.c.item_id, _review.c.person_id == view.person_id)
-    theirs = [reviewed] if view.only_reviewed else []
+def _under(connection: Connection, tab: QueueTab, view: Viewpoint) -> list[ColumnElement[bool] | TextClause]:
+    theirs = [_item.c.item_id.in_(_reviewed_by(view))] if view.only_reviewed else []
     match tab:
         case QueueTab.FOR_ME:
             return [
@@ -99,7 +102,12 @@ def _under(tab: QueueTab, view: Viewpoint) -> list[ColumnElement[bool] | TextCla
         case QueueTab.DISAGREEMENTS:
             return [_item.c.state == ItemState.AWAITING_RESOLUTION, *theirs]
         case QueueTab.DONE:
-            return [_DONE, *theirs]
+            return [_DONE[connection.dialect.name], *theirs]
+
+
+def _reviewed_by(view: Viewpoint) -> Select[tuple[str]]:
+    """Read once and not per item: without statistics SQLite would look through all of a person's reviews each time."""
+    return select(_review.c.item_id).where(_review.c.person_id == view.person_id)
 
 
 def _may_be_taken(view: Viewpoint) -> ColumnElement[bool]:
@@ -116,7 +124,8 @@ def _may_be_taken(view: Viewpoint) -> ColumnElement[bool]:
 def _was_reviewed_by(view: Viewpoint) -> ColumnElement[bool]:
     return exists().where(
         _slot.c.item_id == _item.c.item_id,
-        _slot.c.claimed_by == view.person_id,
+        # in a function, so that SQLite does not look through all slots of the person for each item
+        func.coalesce(_slot.c.claimed_by, "") == view.person_id,
         _slot.c.state == SlotState.DONE,
         _slot.c.round == _item.c.round,
     )
@@ -192,7 +201,7 @@ def count_disputed(connection: Connection, states: Collection[ItemState], view: 
 
 def _disputed(states: Collection[ItemState], view: Viewpoint) -> list[ColumnElement[bool]]:
     took_part = or_(
-        exists().where(_review.c.item_id == _item.c.item_id, _review.c.person_id == view.person_id),
+        _item.c.item_id.in_(_reviewed_by(view)),
         _declined_by(view),
     )
     return [_item.c.state.in_(states), *([took_part] if view.only_reviewed else [])]
