@@ -107,6 +107,11 @@ class Trials:
         """The id of the backtest that runs here; empty where none does."""
         return self._backtest_id if self._thread is not None and self._thread.is_alive() else ""
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the one that runs was told to stop and waits for what is being asked."""
+        return bool(self.running) and self._ending.is_set()
+
     def start(self, trial: Trial, *, started_by: str) -> str:
         """Begin, or go on where the same trial stopped; the backtest's id, once it is kept.
 

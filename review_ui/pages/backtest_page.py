@@ -23,6 +23,7 @@ from evaluator.authoring.backtest_report import (
     VersionReport,
 )
 from evaluator.authoring.heard_verdicts import answers_of
+from evaluator.authoring.rubric_trial import Trials
 from evaluator.deployment import Deployment
 from evaluator.errors import NotFound
 from evaluator.model.backtest import Backtest, BacktestState, BacktestVerdict
@@ -180,6 +181,8 @@ class BacktestPage:
     may_refresh: bool
     stoppable: bool
     """Whether it runs on this server and the visitor may stop it."""
+    stopping: bool
+    """Whether it was told to stop here."""
     notice: Notice | None
 
 
@@ -210,6 +213,8 @@ def show_backtest(
         counts = {} if report else backtest_counts(connection, backtest_id)
     path = f"/rubrics/{rubric_id}/backtests/{quote(backtest_id, safe='')}"
     running = backtest.state == BacktestState.RUNNING
+    trials: Trials = request.app.state.trials
+    runs_here = trials.running == backtest_id
     context = BacktestPage(
         backtest=backtest,
         report=report,
@@ -230,7 +235,8 @@ def show_backtest(
         silent_since=heard_of if running and utc_now() - heard_of > SILENT else None,
         refreshing=running and refresh != "off",
         may_refresh=running,
-        stoppable=visitor.may(PersonRole.AUTHOR) and request.app.state.trials.running == backtest_id,
+        stoppable=visitor.may(PersonRole.AUTHOR) and runs_here and not trials.stopping,
+        stopping=runs_here and trials.stopping,
         notice=notice_of(request),
     )
     headers = {"refresh": str(REFRESH_SECONDS)} if context.refreshing else None

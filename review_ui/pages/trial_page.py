@@ -48,6 +48,7 @@ class TrialShown:
     plan: str
     """What was shown, so that nothing else is begun."""
     against: str
+    """How the version it is compared with was found, or why there is none."""
     events: int
     runs: int
     sides: tuple[Side, ...]
@@ -102,15 +103,13 @@ def start_trial(request: Request, visitor: Author, rubric_id: str, form: FormHer
 
 
 @router.post("/rubrics/{rubric_id}/backtests/{backtest_id}/stop")
-def stop_trial(request: Request, visitor: Author, rubric_id: str, backtest_id: str) -> Response:
+def stop_trial(request: Request, _visitor: Author, rubric_id: str, backtest_id: str) -> Response:
     """Let what is being asked finish and leave the rest; asked for again the trial goes on there."""
     trials: Trials = request.app.state.trials
-    words = (
-        f"Stopping, {visitor.name}: what is being asked may finish."
-        if trials.stop(backtest_id, patience_seconds=3)
-        else "It does not run on this server: it has ended, or the command line began it and ends it with Ctrl+C."
-    )
-    return see_other(request, path_of(rubric_id, backtest_id), Notice(words))
+    told = None
+    if not trials.stop(backtest_id, patience_seconds=3):
+        told = Notice("It does not run on this server: it has ended, or was begun elsewhere and is stopped there.")
+    return see_other(request, path_of(rubric_id, backtest_id), told)
 
 
 def path_of(rubric_id: str, backtest_id: str) -> str:
@@ -181,7 +180,7 @@ def shown(trial: Trial) -> TrialShown:
     names = ("the text",) if versions.baseline is None else ("version before", "the text")
     return TrialShown(
         plan=trial.backtest_id,
-        against=versions.why,
+        against=versions.why.partition(":")[0],
         events=trial.choice.events,
         runs=len(trial.choice.runs),
         sides=tuple(

@@ -87,7 +87,8 @@ def test_the_page_begins_with_the_text_in_force(author: TestClient) -> None:
 def test_what_it_takes_is_shown_before_anything_is_judged(links: Deployment, author: TestClient) -> None:
     page = author.post("/rubrics/links/try", data={"text": STRICTER}).text
     assert_well_made(page)
-    assert "3 events with 3 runs" in page
+    assert re.search(r"3 events with 3 runs, the text against version <code>\w{8}</code>, in force now\.", page)
+    assert str(links.settings.rubrics_dir) not in page
     assert "No judge is called: it costs nothing." in page
     with links.database.read() as connection:
         assert backtests_of(connection, "links") == []
@@ -146,6 +147,13 @@ def test_what_was_not_shown_is_not_begun(links: Deployment, author: TestClient) 
     assert "has changed meanwhile" in answer.text
     with links.database.read() as connection:
         assert backtests_of(connection, "links") == []
+
+
+def test_what_does_not_run_here_is_not_stopped_here(author: TestClient) -> None:
+    links = begin(author, STRICTER)
+    while "It does not run on this server" not in author.post(f"{links}/stop").text:
+        time.sleep(0.05)
+    assert "It does not run" not in author.get(links).text
 
 
 def test_without_stored_runs_there_is_nothing_to_try(deployment: Deployment, browser: TestClient) -> None:
@@ -226,9 +234,10 @@ def test_a_trial_that_calls_judges_shows_its_cost_first_can_be_stopped_and_goes_
             refused = client.post("/rubrics/links/try/start", data={"text": other, "plan": plan_in(shown)})
             assert refused.status_code == 409
             assert "Another trial is running" in refused.text
-            threading.Timer(0.7, may_answer.set).start()
-            stopped = client.post(f"{where}/stop")
-            assert "Stopping" in stopped.text
+            stopped = client.post(f"{where}/stop").text
+            assert "Stopping: what is being asked may finish." in stopped
+            assert f'{where}/stop"' not in stopped
+            may_answer.set()
             assert ended(deployment).state == BacktestState.STOPPED
             panel.at_call = lambda _model: None
             assert begin(client, ASKED_OTHERWISE) == where
