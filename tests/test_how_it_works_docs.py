@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -13,15 +14,17 @@ import pytest
 from sqlmodel import SQLModel
 
 from evaluator import pipeline
-from evaluator.combination import RubricSays, judge_words
+from evaluator.combination import RubricSays, all_words, judge_words
 from evaluator.dispatch import BATCH_SIZE, HANDED_OUT_PER_SLOT, affordable
 from evaluator.model.judgement import JudgementState, NotEvaluable
 from evaluator.model.outcome import DecidedBy, FinalOutcome, OutcomeType, Signal, SignalSource
+from evaluator.model.review import ItemState, ReviewKind, Stream
 from evaluator.model.rollup import RollupRule
 from evaluator.model.rubric import Combination, Criterion, SampleRule, Thresholds
 from evaluator.model.verdict import CriterionLabel, CriterionVerdict, VerdictLabel
 from evaluator.panel import Opinion, answer_of, combine
 from evaluator.resolution import resolve_as_known_at
+from evaluator.review_state import Given, Settled, settle
 from evaluator.rollup import RECENCY_DECAY, RunStanding, roll_up
 from evaluator.sampling import decide, draw
 from evaluator.store import tables
@@ -180,10 +183,54 @@ def test_the_signals_of_the_example_resolve_step_by_step_as_told() -> None:
     assert "six revisions in eight steps" in plain(DOC)
 
 
-def test_nothing_writes_signals_of_people_as_long_as_the_page_says_so() -> None:
-    assert "nothing in this release writes them yet" in plain(DOC)
-    code = [file.read_text(encoding="utf-8") for file in (DOCS.parent / "evaluator").rglob("*.py")]
-    assert not any("source=SignalSource.HUMAN" in text for text in code)
+REVIEWED = {"cannot judge": None, "pass": VerdictLabel.PASS, "fail": VerdictLabel.FAIL}
+
+
+def given(told: str) -> list[Given]:
+    """What the first column tells: "pass, fail, adjudicated fail", "fail, and one cannot judge" …"""
+    words = told.replace("nobody can judge", "cannot judge, cannot judge").replace("and one ", "")
+    found = []
+    for number, one in enumerate(words.replace("then a ", "").split(", ")):
+        kind, said = ReviewKind.FIRST_PASS, one
+        for start, meant in (("adjudicated ", "adjudication"), ("second opinion of ", "second_opinion")):
+            if one.startswith(start):
+                kind, said = ReviewKind(meant), one.removeprefix(start)
+        found.append(Given(f"{number}", REVIEWED[said], kind, datetime(2026, 3, 1, number, tzinfo=UTC)))
+    return found
+
+
+@pytest.mark.parametrize(("told", "state", "stands"), rows("Reviews", 3)[5:])
+def test_reviews_come_to_what_the_table_says(told: str, state: str, stands: str) -> None:
+    reviews = given(told)
+    first = sum(one.kind == ReviewKind.FIRST_PASS for one in reviews)
+    settled = settle(first, reviews)
+    standing = {one.review_id: one for one in reviews}.get(settled.authoritative_review_id or "")
+    assert settled.state.replace("_", " ") == state
+    assert {
+        "nothing": standing is None,
+        "the last of them": standing is reviews[-1],
+        "the adjudication": standing is reviews[-1],
+        "fail": standing is not None and standing.verdict == "fail",
+    }[stands]
+
+
+def test_fewer_reviews_than_wanted_leave_an_item_open() -> None:
+    assert rows("Reviews", 3)[4] == ["fewer than are wanted", "open", "nothing"]
+    assert settle(2, given("pass")) == Settled(ItemState.OPEN)
+
+
+def test_each_stream_is_told() -> None:
+    assert [cells[0].strip("`") for cells in rows("Reviews", 3)[:3]] == list(Stream)
+
+
+def test_people_speak_under_the_origins_that_the_page_names() -> None:
+    said = RubricSays("support", None, FinalOutcome.FAILED, OutcomeType.CUSTOM, "fail", "", {}, "Ada", "r1")
+    [own] = all_words([], [said])
+    a, b = (replace(said, rubric_id=name, combine=Combination.WORST) for name in "ab")
+    common = all_words([], [a, b])[0]
+    assert [own.source, common.source] == [SignalSource.HUMAN] * 2
+    assert f"`{own.origin}`" in DOC
+    assert f"`{common.origin}`" in DOC
 
 
 def test_the_drawing_shows_the_stages_in_order_and_who_joins() -> None:
