@@ -19,6 +19,8 @@ from review_ui.rendering.content import FOLDED_AT, Mark, Rendered, difference, r
 from review_ui.rendering.run_steps import shown_steps, steps_of
 
 MOST_STEPS = 200
+LONG = 8_000
+"""Characters from which laying content out is what one waits for."""
 
 
 class View(StrEnum):
@@ -58,6 +60,7 @@ class ShownPart:
     note: str
     all_path: str
     """Where all of it is shown; empty where it is."""
+    is_long: bool
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,14 @@ def _marks(judges: Iterable[JudgeSaid], run: SheetRun) -> list[Mark]:
 
 def _part(part: ContentPart, drawn: Rendered, links: ItemLinks) -> ShownPart:
     path = links.shown(whole=part.name).path if drawn.folded else ""
-    return ShownPart(part.name, drawn.html, size_of(drawn.characters), FIDELITY.get(part.fidelity, ""), path)
+    return ShownPart(
+        part.name,
+        drawn.html,
+        size_of(drawn.characters),
+        FIDELITY.get(part.fidelity, ""),
+        path,
+        drawn.characters >= LONG,
+    )
 
 
 def size_of(characters: int) -> str:
