@@ -348,7 +348,7 @@ def _view(
         table_name=f"{_TABS[wanted.tab]}: items",
         last_column=_LAST_COLUMN[wanted.tab],
         place=pager("/review", wanted.query, shown),
-        empty=None if shown.rows else _empty(deployment, person, wanted, titles),
+        empty=None if shown.rows else _empty(deployment, person, wanted, titles, tabs),
         may_review=True,
         batch_size=BATCH_SIZE,
         running=running,
@@ -503,7 +503,9 @@ def _row(row: QueueRow, titles: Mapping[str, str], answers: Mapping[str, Verdict
     )
 
 
-def _empty(deployment: Deployment, person: Person, wanted: Asked, titles: Mapping[str, str]) -> EmptyScreen:
+def _empty(
+    deployment: Deployment, person: Person, wanted: Asked, titles: Mapping[str, str], tabs: Sequence[TabLink]
+) -> EmptyScreen:
     """Why the tab has nothing to show, and what to do about it."""
     if wanted.number > 1:
         return _past_the_end(address("/review", wanted.query))
@@ -512,11 +514,7 @@ def _empty(deployment: Deployment, person: Person, wanted: Asked, titles: Mappin
             left = list_items(deployment, person, wanted.tab).count.words
             return filtered_out(filter_words(wanted.filters, titles), _tab_url(wanted.tab, QueueFilter()), left)
         return none_of(wanted.tab)
-    held = [
-        one
-        for one in list_items(deployment, person, QueueTab.IN_PROGRESS, wanted.filters).rows
-        if one.lease_until is not None and not one.is_mine
-    ]
+    held = _held_by_others(deployment, person, wanted, tabs)
     if held:
         return _all_claimed(held)
     is_author = person.may(PersonRole.AUTHOR)
@@ -530,6 +528,15 @@ def _empty(deployment: Deployment, person: Person, wanted: Asked, titles: Mappin
         open_to_others = is_anything_open(connection, Wanted())
     own = "What is still open you have reviewed or skipped yourself: it is for others." if open_to_others else ""
     return nothing_to_do(is_author=is_author, waiting_elsewhere=own)
+
+
+def _held_by_others(
+    deployment: Deployment, person: Person, wanted: Asked, tabs: Sequence[TabLink]
+) -> list[QueueRow]:
+    if not any(one.key == QueueTab.IN_PROGRESS and one.count != "0" for one in tabs):
+        return []
+    rows = list_items(deployment, person, QueueTab.IN_PROGRESS, wanted.filters).rows
+    return [one for one in rows if one.lease_until is not None and not one.is_mine]
 
 
 def _past_the_end(first: str) -> EmptyScreen:

@@ -38,6 +38,8 @@ class Desk:
     ben: Person
     eve: Person
     root: Person
+    vera: Person
+    """Who may only look."""
     waiting: tuple[ReviewItem, ...]
     disputed: ReviewItem
     escalated: ReviewItem
@@ -134,6 +136,7 @@ def desk(deployment: Deployment, *, number: int = 34) -> Desk:
         deployment, eve, settled, VerdictLabel.FAIL, SlotKind.ADJUDICATION, note="The customer is still waiting."
     )
     batch = batch_of(deployment, ada, eve)
+    vera = somebody(deployment, "Vera", PersonRole.VIEWER)
     claim_item(deployment, ben, items[3].item_id)
     claim_item(deployment, ada, items[1].item_id)
-    return Desk(ada, ben, eve, root, items, disputed, escalated, done, batch)
+    return Desk(ada, ben, eve, root, vera, items, disputed, escalated, done, batch)
