@@ -10,7 +10,7 @@ from evaluator.model.rubric import Rubric
 from evaluator.rubric_shelf import RubricShelf
 from evaluator.settings import Settings
 from evaluator.store.bodies import Bodies
-from evaluator.store.database import Database
+from evaluator.store.database import Connection, Database
 from evaluator.store.rubric_versions import load_versions
 from evaluator.store.schema import upgrade
 
@@ -31,10 +31,15 @@ class Deployment:
         upgrade(self.database)
         return self
 
-    def rubric_versions(self, versions: set[str]) -> dict[str, Rubric]:
-        """Rubrics by version, kept in memory: a version never changes."""
+    def rubric_versions(self, versions: set[str], connection: Connection | None = None) -> dict[str, Rubric]:
+        """Rubrics by version, kept in memory: a version never changes.
+
+        Within a transaction they are read on its connection: to open another may have to wait for its end.
+        """
         missing = versions - self._versions.keys()
-        if missing:
+        if missing and connection is not None:
+            self._versions.update(load_versions(connection, missing))
+        elif missing:
             with self.database.read() as connection:
                 self._versions.update(load_versions(connection, missing))
         return {version: self._versions[version] for version in versions if version in self._versions}

@@ -33,7 +33,7 @@ from evaluator.store.database import Connection
 from evaluator.store.judges_heard import judges_heard
 from evaluator.store.review_items import acts_of_item, find_item, lock_item
 from evaluator.store.reviews import reviews_of_item, runs_with_content
-from evaluator.store.rubric_versions import load_versions, store_version
+from evaluator.store.rubric_versions import store_version
 
 CLAIMED = "claimed"
 
@@ -117,7 +117,7 @@ def rubric_answered(
     connection: Connection, deployment: Deployment, item: ReviewItem, version: str, now: datetime
 ) -> Rubric:
     """The version of the item's rubric that a form answers, kept from now on; raises BadInput for any other."""
-    known = deployment.versions_read.get(version) or load_versions(connection, {version}).get(version)
+    known = deployment.rubric_versions({version}, connection).get(version)
     if known is None:
         loaded = next((one for one in deployment.shelf.loaded if one.rubric.version == version), None)
         if loaded is not None:
@@ -160,11 +160,7 @@ def _by_code(
     """What is stored of it counts where judges were asked the same; else it is found anew."""
     capture = runs.load_captures(connection, [run.run_id], deployment.bodies)[run.run_id]
     heard = [one for one in judges_heard(connection, item.event_id, item.rubric_id) if one.run_id == run.run_id]
-    asked = {
-        version: known
-        for version in {one.rubric_version for one in heard}
-        if (known := deployment.versions_read.get(version) or load_versions(connection, {version}).get(version))
-    }
+    asked = deployment.rubric_versions({one.rubric_version for one in heard}, connection)
     same = {version for version, one in asked.items() if judged_hash(one) == judged_hash(rubric)}
     stored = [answer for one in heard if one.rubric_version in same for answer in one.criteria]
     return code_answers(rubric, content_for(rubric, run_facts(run, capture)), stored)
