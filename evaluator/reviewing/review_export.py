@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from evaluator.deployment import Deployment
 from evaluator.plain_json import decimal_text, json_bytes
+from evaluator.store.review_claims import Wanted
 from evaluator.store.reviews_told import ToldReview, reviews_told
 
 COLUMNS = (
@@ -62,6 +63,10 @@ class ExportFilter:
     """Given at this time or later."""
     until: datetime | None = None
     """Given before this time."""
+    streams: tuple[str, ...] = ()
+    """Given in one of these."""
+    of_items: Wanted = field(default_factory=Wanted)
+    """Of items that a list with this filter shows."""
 
 
 def json_lines(deployment: Deployment, wanted: ExportFilter) -> Iterator[bytes]:
@@ -109,6 +114,8 @@ def _records(deployment: Deployment, wanted: ExportFilter) -> Iterator[dict[str,
             workflow=wanted.workflow,
             since=wanted.since,
             until=wanted.until,
+            streams=wanted.streams,
+            of_items=wanted.of_items,
         ):
             yield _record(told)
 

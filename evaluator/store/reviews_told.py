@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, exists, select
 
 from evaluator.model.review import Review, ReviewKind
 from evaluator.store.database import table_of
+from evaluator.store.review_claims import Wanted, restrictions
 from evaluator.store.tables import ReviewItemRow, ReviewRow
 
 _review, _item = table_of(ReviewRow), table_of(ReviewItemRow)
@@ -33,8 +34,12 @@ def reviews_told(
     workflow: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    streams: Collection[str] = (),
+    of_items: Wanted = Wanted(),
 ) -> Iterator[ToldReview]:
     """Reviews, oldest first; retractions are left out, what was retracted is not.
+
+    `streams` are those the reviews were given in, `of_items` restricts by their items as lists do.
 
     since ≤ created_at < until. Rows come from the database as they are asked for, on this connection.
     """
@@ -45,7 +50,7 @@ def reviews_told(
     query = (
         select(_review, _item.c.workflow.label("of_workflow"), retracted.label("retracted"))
         .join(_item, _item.c.item_id == _review.c.item_id)
-        .where(_review.c.kind != ReviewKind.RETRACTION)
+        .where(_review.c.kind != ReviewKind.RETRACTION, *restrictions(connection, of_items))
         .order_by(_review.c.created_at, _review.c.review_id)
     )
     if rubric_id is not None:
@@ -56,6 +61,8 @@ def reviews_told(
         query = query.where(_review.c.created_at >= since)
     if until is not None:
         query = query.where(_review.c.created_at < until)
+    if streams:
+        query = query.where(_review.c.stream.in_(streams))
     rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).mappings()
     for row in rows:
         values = dict(row)

@@ -18,7 +18,7 @@ from evaluator.model.review import ReviewItem, Stream
 from evaluator.model.verdict import Verdict
 from evaluator.review_state import NEUTRAL, POLICY, TELLING
 from evaluator.reviewing.hand_picking import MOST_EVENTS, NotPicked, pick_all, picker_of
-from evaluator.reviewing.queue_filter import QueueFilter
+from evaluator.reviewing.queue_filter import QueueFilter, wanted_by
 from evaluator.reviewing.reason_chips import WORDS, chips_of, value_word
 from evaluator.reviewing.review_desk import Claim, Empty, begin_batch, next_item
 from evaluator.reviewing.review_export import ExportFilter, csv_lines, json_lines
@@ -294,22 +294,21 @@ def pick_by_hand(request: Request, visitor: Author, form: FormHere) -> Response:
 @router.get("/review/export.csv")
 def export_csv(request: Request, visitor: Author) -> StreamingResponse:
     """Every verdict of people under the filter, as CSV."""
-    return _export(request, "csv")
+    return _export(request, visitor, "csv")
 
 
 @router.get("/review/export.jsonl")
 def export_jsonl(request: Request, visitor: Author) -> StreamingResponse:
     """The same as JSON lines."""
-    return _export(request, "jsonl")
+    return _export(request, visitor, "jsonl")
 
 
-def _export(request: Request, form: str) -> StreamingResponse:
+def _export(request: Request, visitor: Visitor, form: str) -> StreamingResponse:
     deployment: Deployment = request.app.state.deployment
     filters = QueueFilter.from_mapping(request.query_params)
-    wanted = ExportFilter(
-        rubric_id=filters.rubric or None,
-        workflow=filters.workflow or None,
-    )
+    of_items = wanted_by(visitor.signed_in, filters, utc_now())
+    # by the stream that a review was given in: an item that is opened again may be of another
+    wanted = ExportFilter(streams=of_items.streams, of_items=replace(of_items, streams=()))
     lines = (csv_lines if form == "csv" else json_lines)(deployment, wanted)
     media = "text/csv; charset=utf-8" if form == "csv" else "application/jsonl"
     name = f"reviews-{utc_now():%Y-%m-%d}.{form}"

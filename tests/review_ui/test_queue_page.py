@@ -319,7 +319,9 @@ def test_the_export_holds_what_the_filter_of_the_done_tab_holds(
     found = browser.get("/review/export.csv?rubric=support")
     assert found.headers["content-disposition"].startswith('attachment; filename="reviews-')
     assert [row["reviewer"] for row in csv.DictReader(io.StringIO(found.text))] == ["Ada"]
-    assert len(browser.get("/review/export.csv?rubric=other").text.splitlines()) == 1
+    assert len(browser.get("/review/export.csv?reason=critical_fail&stream=targeted").text.splitlines()) == 2
+    for nothing in ("rubric=other", "workflow=Returns", "reason=unknown", "stream=audit", "older_than_hours=1"):
+        assert len(browser.get(f"/review/export.csv?{nothing}").text.splitlines()) == 1
     assert browser.get("/review/export.jsonl").text.count("\n") == 1
 
 
