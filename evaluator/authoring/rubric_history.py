@@ -172,7 +172,7 @@ def _unknown(rubric_id: str, others: set[str], deployment: Deployment) -> NotFou
 
 
 def _agreement_by_version(connection: Connection, rubric_id: str) -> dict[str, Estimate]:
-    """Version → how often its judges' verdict on a run is what a person said of it last."""
+    """Version → how often its judges' verdict on a run is what a person said of it, before judges could sway them."""
     human = {one.run_id: one for one in human_verdicts_of(connection, rubric_id) if one.run_id is not None}
     if not human:
         return {}
