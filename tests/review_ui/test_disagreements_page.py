@@ -128,12 +128,12 @@ def test_what_cannot_be_taken_stands_beside_the_form_with_what_was_written(
 ) -> None:
     item = dispute(deployment, four[0], four[1])
     version = reviewed_rubric(deployment).version
-    form = {"rubric_version": version, "answer.solves": "", "note": "Half written <b>"}
+    form = {"rubric_version": version, "answer.solves": "", "note": "Half\nwritten <b>"}
     refused = settled(browser, item, **form)
     assert refused.status_code == 400
     assert_well_made(refused.text)
     assert "solves is not answered" in refused.text
-    assert "Half written &lt;b&gt;</textarea>" in refused.text
+    assert "Half\nwritten &lt;b&gt;</textarea>" in refused.text
     assert re.search(r'name="answer.tone" value="4" checked', refused.text)
     assert state_of(deployment, item) is ItemState.AWAITING_RESOLUTION
     with deployment.database.read() as connection:

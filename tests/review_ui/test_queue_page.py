@@ -292,11 +292,11 @@ def test_authors_add_events_and_read_which_could_not_be(
     text = shown(browser)
     assert "2 events in the queue." in text
     assert set(events(text)) == {"ticket-7", "ticket-8"}
-    half = posted(browser, "/review/pick", events="ticket-7\nnowhere", rubric="support", note="Look.")
+    half = posted(browser, "/review/pick", events="ticket-7\nnowhere\nelsewhere", rubric="support", note="Look.")
     assert half.status_code == 200
     assert_well_made(half.text)
     assert re.search(r"<code>nowhere</code>.*No event", half.text)
-    assert ">nowhere</textarea>" in half.text
+    assert ">nowhere\nelsewhere</textarea>" in half.text
     none = posted(browser, "/review/pick", events=" ", rubric="support", note="")
     assert none.status_code == 400
     assert "from 1 to 500 are taken at once" in none.text
