@@ -38,8 +38,12 @@ class EmptyScreen:
     command: str = ""
 
 
-def nothing_to_do(*, is_author: bool, waiting_elsewhere: str = "") -> EmptyScreen:
-    """All that asked for people is reviewed."""
+def nothing_to_do(*, is_author: bool, waiting_elsewhere: str = "", asks_for_people: bool = True) -> EmptyScreen:
+    """All that asked for people is reviewed; or no rubric in force asks for any."""
+    if not asks_for_people:
+        return EmptyScreen(
+            Empty.NOTHING_TO_DO, "Nothing to review", (_NOBODY_ASKED,), (Link("Rubrics", "/rubrics"),)
+        )
     lines = (
         "Every item that asked for a person is reviewed. New ones come as judges find what they are unsure of, "
         "and as events are drawn for audit.",
@@ -47,6 +51,12 @@ def nothing_to_do(*, is_author: bool, waiting_elsewhere: str = "") -> EmptyScree
     )
     links = (Link("What was done", "/review?tab=done"), *((Link("Rubrics", "/rubrics"),) if is_author else ()))
     return EmptyScreen(Empty.NOTHING_TO_DO, "Nothing to review", lines, links)
+
+
+_NOBODY_ASKED = (
+    "No rubric in force asks for people: under `review` it says which events to send, and how many to draw at random. "
+    "Authors can add events by hand."
+)
 
 
 def all_claimed(holders: Sequence[Holder], first_end: str) -> EmptyScreen:
@@ -76,7 +86,7 @@ def filtered_out(filters: Sequence[str], clear: str, unfiltered: str) -> EmptySc
     )
 
 
-def no_rubric(folder: str, *, is_author: bool) -> EmptyScreen:
+def no_rubric(folder: str, *, is_author: bool, is_admin: bool = False) -> EmptyScreen:
     """Nothing can ask for people without a rubric in force."""
     if not is_author:
         return EmptyScreen(
@@ -95,7 +105,11 @@ def no_rubric(folder: str, *, is_author: bool) -> EmptyScreen:
             "A rubric says what good is, and under `review` what people look at. This writes the first, "
             f"into the folder {folder}:",
         ),
-        (Link("Rubrics", "/rubrics"), Link("Status", "/")),
+        (
+            Link("Rubrics", "/rubrics"),
+            Link("Status", "/"),
+            *((Link("First steps", "/set-up/next"),) if is_admin else ()),
+        ),
         command="adjudge rubrics new",
     )
 

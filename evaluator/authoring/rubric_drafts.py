@@ -304,6 +304,7 @@ def _text(answers: Answers, rubric_id: str, sentence: str, beside: Rubric | None
         *_more_criteria(question, seen),
         "",
         *(_outcome() if answers.role is Role.OUTCOME else []),
+        *_review(),
         *_examples(sentence, criterion, seen),
     ]
     return "\n".join(parts) + "\n"
@@ -375,6 +376,15 @@ def _outcome() -> list[str]:
         "outcome:                           # types: CONVERTED, DEFLECTED, ESCALATED, UNSUCCESSFUL, CUSTOM",
         "  pass: {outcome: success, type: CUSTOM}",
         "  fail: {outcome: failed, type: UNSUCCESSFUL}",
+        "",
+    ]
+
+
+def _review() -> list[str]:
+    return [
+        "review:                            # what people look at",
+        "  audit_rate: 0.1                  # share of judged events, at random: these tell how good the judge is",
+        "  send: [unknown, critical_fail, injection_suspected]",
         "",
     ]
 

@@ -23,12 +23,14 @@ from evaluator.reviewing.reason_chips import WORDS, chips_of, value_word
 from evaluator.reviewing.review_desk import Claim, Empty, begin_batch, next_item
 from evaluator.reviewing.review_export import ExportFilter, csv_lines, json_lines
 from evaluator.reviewing.review_lists import (
+    OPEN_TABS,
     FilterChoices,
     QueuePage,
     QueueRow,
     filter_choices,
     list_items,
     tab_counts,
+    tells_reasons,
 )
 from evaluator.reviewing.review_sheet import Chip
 from evaluator.rubric_format.rubric_problems import quoted
@@ -209,7 +211,8 @@ def asked(query: Mapping[str, str]) -> Asked:
         raise BadInput(f"tab is {quoted(tab)}; it takes {', '.join(QueueTab)}, or nothing.")
     if not (number.isascii() and number.isdigit()) or not 0 < int(number[:9]) <= LAST_PAGE:
         raise BadInput(f"page is {quoted(number)}; it takes a whole number from 1 to {LAST_PAGE:,}.")
-    return Asked(QueueTab(tab), QueueFilter.from_mapping(query), int(number[:9]))
+    filters = QueueFilter.from_mapping(query)
+    return Asked(QueueTab(tab), filters.neutral if tab in OPEN_TABS else filters, int(number[:9]))
 
 
 @router.get("/review")
@@ -306,7 +309,7 @@ def export_jsonl(request: Request, visitor: Author) -> StreamingResponse:
 def _export(request: Request, visitor: Visitor, form: str) -> StreamingResponse:
     deployment: Deployment = request.app.state.deployment
     filters = QueueFilter.from_mapping(request.query_params)
-    of_items = wanted_by(visitor.signed_in, filters, utc_now())
+    of_items = wanted_by(filters, utc_now(), hidden=False)
     # by the stream that a review was given in: an item that is opened again may be of another
     wanted = ExportFilter(streams=of_items.streams, of_items=replace(of_items, streams=()))
     lines = (csv_lines if form == "csv" else json_lines)(deployment, wanted)
@@ -336,7 +339,9 @@ def _view(
         tab=wanted.tab,
         tabs=tabs,
         counters_url=_counters_url(wanted),
-        choices=tuple(_choices(filter_choices(deployment), wanted.filters, titles, is_author=is_author)),
+        choices=tuple(
+            _choices(filter_choices(deployment), wanted.filters, titles, tells=tells_reasons(person, wanted.tab))
+        ),
         filtered=wanted.filters.restricts,
         filter_pairs=tuple(wanted.filters.as_dict().items()),
         clear_url=_tab_url(wanted.tab, QueueFilter()),
@@ -412,7 +417,7 @@ def _tabs(deployment: Deployment, person: Person, wanted: Asked) -> tuple[TabLin
 
 
 def _tab_url(tab: QueueTab, filters: QueueFilter) -> str:
-    return address("/review", Asked(tab, filters, 1).query)
+    return address("/review", Asked(tab, filters.neutral if tab in OPEN_TABS else filters, 1).query)
 
 
 def _counters_url(wanted: Asked) -> str:
@@ -433,20 +438,20 @@ def _exports(wanted: Asked) -> tuple[Link, ...]:
 
 
 def _choices(
-    offered: FilterChoices, filters: QueueFilter, titles: Mapping[str, str], *, is_author: bool
+    offered: FilterChoices, filters: QueueFilter, titles: Mapping[str, str], *, tells: bool
 ) -> Iterator[Choice]:
     """The fields of the filter; what is chosen is among the options even where nothing waits of it."""
     workflows = sorted({*offered.workflows, *filter(None, [filters.workflow])})
     rubrics = sorted({*offered.rubrics, *filter(None, [filters.rubric])})
     hours = str(filters.older_than_hours or "")
     ages = dict([*AGES, *([(hours, f"over {hours} hours")] if hours and hours not in dict(AGES) else [])])
-    reasons = (*TELLING, *NEUTRAL) if is_author else (POLICY, *NEUTRAL)
-    chosen_reason = filters.reason if is_author or filters.reason not in TELLING else POLICY
+    reasons = (*TELLING, *NEUTRAL) if tells else (POLICY, *NEUTRAL)
+    chosen_reason = filters.reason if tells else filters.neutral.reason
     yield Choice("workflow", "Workflow", "All", filters.workflow, tuple((one, one) for one in workflows))
     yield Choice("rubric", "Rubric", "All", filters.rubric, tuple((one, titles.get(one, one)) for one in rubrics))
     yield Choice("older_than_hours", "Waiting", "Any time", hours, tuple(ages.items()))
     yield Choice("reason", "Why here", "Any reason", chosen_reason, tuple((one, WORDS[one]) for one in reasons))
-    if is_author:
+    if tells:
         yield Choice("stream", "Stream", "All", filters.stream, tuple((one, STREAM[one]) for one in Stream))
 
 
@@ -522,11 +527,15 @@ def _empty(
         if left != "0":
             return filtered_out(filter_words(wanted.filters, titles), "/review", left)
     if not titles:
-        return no_rubric(str(deployment.settings.rubrics_dir), is_author=is_author)
+        return no_rubric(
+            str(deployment.settings.rubrics_dir), is_author=is_author, is_admin=person.may(PersonRole.ADMIN)
+        )
     with deployment.database.read() as connection:
         open_to_others = is_anything_open(connection, Wanted())
     own = "What is still open you have reviewed or skipped yourself: it is for others." if open_to_others else ""
-    return nothing_to_do(is_author=is_author, waiting_elsewhere=own)
+    policies = [rubric.review for rubric in deployment.shelf.rubrics]
+    asked_for = open_to_others or any(each.send or each.audit_rate for each in policies)
+    return nothing_to_do(is_author=is_author, waiting_elsewhere=own, asks_for_people=asked_for)
 
 
 def _held_by_others(

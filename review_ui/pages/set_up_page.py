@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -18,9 +19,11 @@ from evaluator.judging.weights import find_weights
 from evaluator.model.api_key import Scope
 from evaluator.model.columns import utc_now
 from evaluator.model.person import PersonRole
+from evaluator.reviewing.review_lists import tab_counts
 from evaluator.situation import RubricInForce, judge_label, situation_of
 from evaluator.store.api_keys import issue_key
 from evaluator.store.event_list import EventLine, list_events
+from evaluator.store.queue_rows import QueueTab
 from review_ui.browser_session import client_address, keep_session, over_safe_way
 from review_ui.forms import FormHere
 from review_ui.guard import is_local, needs, same_origin, visitor_of
@@ -33,6 +36,7 @@ from review_ui.visitor import Visitor
 router = APIRouter(include_in_schema=False, dependencies=[Depends(same_origin)])
 
 FIRST_APP = "first app"
+_EVENTS_LOOKED_AT = 25
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,14 @@ class NextStepsPage:
     rubrics_dir: str
     address: str
     key: str
+    has_folder: bool
     first: EventLine | None
+    """The newest event that a rubric is for, else the newest."""
+    first_judged: bool
+    picked_from: str
+    """Rubric in force that is for that event's workflow, else empty."""
+    waiting: int
+    reviewed: bool
     notice: Notice | None
 
 
@@ -130,7 +141,8 @@ def show_next_steps(request: Request, visitor: Admin) -> Response:
     deployment: Deployment = request.app.state.deployment
     situation = situation_of(deployment, utc_now())
     with deployment.database.read() as connection:
-        first = next(iter(list_events(connection, limit=1)), None)
+        first, rubric = first_event(list_events(connection, limit=_EVENTS_LOOKED_AT), situation.rubrics)
+    waiting = tab_counts(deployment, visitor.signed_in)
     notice = notice_of(request)
     context = NextStepsPage(
         judge=judge_label(DEFAULT, deployment.settings),
@@ -140,10 +152,24 @@ def show_next_steps(request: Request, visitor: Admin) -> Response:
         rubrics_dir=str(deployment.settings.rubrics_dir.absolute()),
         address=deployment.settings.public_url.rstrip("/") or f"{request.url.scheme}://{request.url.netloc}",
         key=notice.secret if notice and notice.kind == "key" else "",
+        has_folder=deployment.settings.rubrics_dir.is_dir(),
         first=first,
+        first_judged=bool(first and first.coverage),
+        picked_from=rubric,
+        waiting=waiting[QueueTab.FOR_ME].number,
+        reviewed=waiting[QueueTab.DONE].number > 0,
         notice=notice,
     )
     return shown_once(request, page("set_up_next.html", context, visitor=visitor))
+
+
+def first_event(newest: Sequence[EventLine], rubrics: Sequence[RubricInForce]) -> tuple[EventLine | None, str]:
+    """The newest event that a rubric in force is for, and that rubric's id; else the newest event and nothing."""
+    for line in newest:
+        for rubric in rubrics:
+            if not rubric.workflows or line.event.workflow.casefold() in map(str.casefold, rubric.workflows):
+                return line, rubric.id
+    return next(iter(newest), None), ""
 
 
 @router.post("/set-up/next")

@@ -24,6 +24,7 @@ from tests.review_ui.page_checks import assert_well_made
 from tests.review_ui.queue_world import desk, dispute, passed_on, people
 from tests.reviewing.answering import answer
 from tests.reviewing.review_world import JUDGE_SAYS, item_in_queue, items_in_queue, judged_event, reviewed_rubric
+from tests.world import RUBRIC, add_rubric
 
 
 @pytest.fixture
@@ -74,6 +75,16 @@ def test_items_stand_in_line_with_their_age_value_and_neutral_reasons(
     assert WORDS["critical_fail"] not in text
 
 
+def test_a_rubric_that_asks_for_nobody_is_told_apart_from_a_queue_that_is_done(
+    deployment: Deployment, browser: TestClient, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluator.rubric_shelf._LOOK_AGAIN_SECONDS", 0.0)
+    add_rubric(deployment.settings.rubrics_dir)
+    assert "No rubric in force asks for people" in shown(browser)
+    add_rubric(deployment.settings.rubrics_dir, text=f"{RUBRIC}review: {{{{send: [unknown]}}}}\n")
+    assert "Every item that asked for a person is reviewed" in shown(browser)
+
+
 @pytest.mark.parametrize("reason", TELLING)
 def test_nobody_who_may_still_answer_blind_can_tell_reasons_or_streams_apart(
     deployment: Deployment, browser: TestClient, ada: Person, reason: str
@@ -90,14 +101,23 @@ def test_nobody_who_may_still_answer_blind_can_tell_reasons_or_streams_apart(
     assert JUDGE_SAYS not in text
 
 
-def test_authors_see_true_reasons_and_filter_by_stream(
+def test_authors_see_true_reasons_and_filter_by_stream_where_nothing_is_blind_any_more(
     deployment: Deployment, browser: TestClient, eve: Person
 ) -> None:
-    item_in_queue(deployment, event_id="ticket-1", reasons=("audit",), stream=Stream.AUDIT)
-    item_in_queue(deployment, event_id="ticket-2", reasons=("unknown",))
-    assert {"random audit", "judges could not tell"} <= set(re.findall(r'class="chip">([^<]+)<', shown(browser)))
-    assert events(shown(browser, "/review?stream=audit")) == ["ticket-1"]
-    assert events(shown(browser, "/review?reason=unknown")) == ["ticket-2"]
+    ada = somebody(deployment)
+    one = item_in_queue(deployment, event_id="ticket-1", reasons=("audit",), stream=Stream.AUDIT)
+    two = item_in_queue(deployment, event_id="ticket-2", reasons=("unknown",))
+    text = shown(browser, "/review?stream=audit&reason=audit")
+    assert "Stream" not in text
+    assert set(re.findall(r'class="chip">([^<]+)<', text)) == {"sent by policy"}
+    assert len(events(text)) == 2
+    for item in (one, two):
+        answer(deployment, ada, item, VerdictLabel.PASS)
+    done = shown(browser, "/review?tab=done")
+    assert "Stream" in done
+    assert {"random audit", "judges could not tell"} <= set(re.findall(r'class="chip">([^<]+)<', done))
+    assert events(shown(browser, "/review?tab=done&stream=audit")) == ["ticket-1"]
+    assert events(shown(browser, "/review?tab=done&reason=unknown")) == ["ticket-2"]
 
 
 def test_each_item_is_under_its_tab_with_the_count_beside_it(deployment: Deployment, browser: TestClient) -> None:

@@ -15,6 +15,7 @@ from review_ui.server import announce_set_up
 from review_ui.serving import build_app
 from tests.accounts.people_world import FROM_A_PAGE, sign_in, somebody
 from tests.review_ui.page_checks import assert_well_made
+from tests.reviewing.review_world import judged_event
 from tests.world import add_rubric
 
 FORM = {"name": "Ada", "login": "Ada@example.com", "password": "three green bottles", "time_zone": "Europe/Berlin"}
@@ -27,7 +28,10 @@ def newcomer(browser: TestClient) -> TestClient:
     return browser
 
 
-def test_a_newcomer_comes_from_nothing_to_a_first_run(newcomer: TestClient, deployment: Deployment) -> None:
+def test_a_newcomer_comes_from_nothing_to_a_first_run(
+    newcomer: TestClient, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluator.rubric_shelf._LOOK_AGAIN_SECONDS", 0.0)
     status = newcomer.get("/")
     assert 'href="/set-up"' in status.text
     page = newcomer.get("/sign-in")
@@ -49,11 +53,37 @@ def test_a_newcomer_comes_from_nothing_to_a_first_run(newcomer: TestClient, depl
         headers={"authorization": f"Bearer {key[0]}"},
     )
     assert sent.status_code == 200
+    early = newcomer.get("/set-up/next").text
+    assert "no such folder" not in early, "the step says what to do already"
     add_rubric(deployment.settings.rubrics_dir)
     arrived = newcomer.get("/set-up/next").text
+    assert_well_made(arrived)
     assert "The first run arrived" in arrived
     assert "ticket-4711" in arrived
     assert key[0] not in arrived
+    assert "adjudge judge --last 100" in arrived, "the run came before its rubric"
+
+
+def test_the_first_event_can_be_reviewed_whatever_the_policy_asks(
+    newcomer: TestClient, deployment: Deployment
+) -> None:
+    newcomer.post("/set-up", data=FORM)
+    judged_event(deployment, "ticket-4711")
+    steps = newcomer.get("/set-up/next").text
+    assert "Put it into the queue" in steps
+    rubric = re.search(r'name="rubric" value="([^"]+)"', steps)
+    assert rubric is not None
+    queue = newcomer.post("/review/pick", data={"events": "ticket-4711", "rubric": rubric[1]})
+    assert "1 event in the queue" in queue.text
+    assert "1 item in the queue" in newcomer.get("/set-up/next").text
+
+
+def test_steps_are_found_again(newcomer: TestClient) -> None:
+    newcomer.post("/set-up", data=FORM)
+    for path in ("/", "/review"):
+        page = newcomer.get(path).text
+        assert_well_made(page)
+        assert 'href="/set-up/next"' in page
 
 
 def test_the_first_account_is_an_admin_s_and_the_set_up_is_over(
