@@ -64,6 +64,7 @@ async def _review(client: httpx.AsyncClient, key: str, heard: Heard, think: floa
             "token": held["claim"]["token"],
             "form_key": sheet["form_key"],
             "rubric_version": sheet["rubric"]["version"],
+            "shown": sheet["shown"],
             "answers": ANSWERS,
             "active_ms": 5,
         }

@@ -179,6 +179,7 @@ def _answered_one_by_one(url: str, key: str) -> list[float]:
             "token": held["claim"]["token"],
             "form_key": sheet["form_key"],
             "rubric_version": sheet["rubric"]["version"],
+            "shown": sheet["shown"],
             "answers": ANSWERS,
             "next": True,
         }

@@ -8,7 +8,8 @@ AdjudgeError
 │   └── RubricInvalid
 ├── NotFound
 ├── Conflict
-│   └── ClaimLost
+│   ├── ClaimLost
+│   └── Unseen
 ├── Refused             who asks may not
 │   ├── NoKey
 │   ├── NotSignedIn
@@ -62,6 +63,10 @@ class Conflict(AdjudgeError):
 
 class ClaimLost(Conflict):
     """Somebody else holds this item, or has reviewed it meanwhile; what you wrote is not lost."""
+
+
+class Unseen(Conflict):
+    """What you were shown is not what is to be judged any more; look at it anew, what you wrote is not lost."""
 
 
 class Refused(AdjudgeError):

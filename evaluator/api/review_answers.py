@@ -247,6 +247,7 @@ class Sheet(BaseModel):
     purged: bool = Field(description="The content is gone: all that can be said is cannot_judge.")
     judge_failed: str = Field(description="Why judges came to no verdict; empty where they did.")
     place: ShownPlace | None
+    shown: str = Field(description="What `runs` shows first, in short; send it back with your review.")
     form_key: str = Field(description="New with each sheet; send it back with your review.")
     recorded: list[ShownRecorded] = Field(description="Your last reviews, newest first.")
 
@@ -345,6 +346,7 @@ def shown_sheet(sheet: ReviewSheet, person_id: str, *, capture: bool = False) ->
         purged=sheet.purged,
         judge_failed=sheet.judge_failed,
         place=None if sheet.place is None else _place(sheet.place),
+        shown=sheet.shown,
         form_key=sheet.form_key,
         recorded=[_recorded(one) for one in sheet.recorded],
     )

@@ -35,8 +35,8 @@ from evaluator.api.review_answers import (
 from evaluator.deployment import Deployment
 from evaluator.errors import BadInput, ClaimLost, NotFound
 from evaluator.model.columns import utc_now
-from evaluator.model.person import Person
-from evaluator.model.review import ItemState, ReviewBatch, SlotKind
+from evaluator.model.person import Person, PersonRole
+from evaluator.model.review import ItemState, ReviewBatch, SlotKind, Stream
 from evaluator.model.verdict import VerdictLabel
 from evaluator.reviewing import hand_picking, review_desk, review_submission
 from evaluator.reviewing.adjudication import mark_gold
@@ -56,6 +56,7 @@ from evaluator.store.queue_rows import QueueTab
 from evaluator.store.review_batches import batch_progress, find_batch
 from evaluator.store.review_items import acts_of_batch, acts_of_item
 from evaluator.store.reviews import reviews_of_batch
+from evaluator.store.waiting_reviews import waiting_reasons
 
 router = APIRouter(tags=["review"])
 
@@ -95,7 +96,7 @@ class QueueWish(_Body):
     workflow: str = ""
     rubric: str = Field(default="", description="A rubric's id.")
     stream: str = Field(
-        default="", description="audit, targeted or picked; only authors can tell the first two apart."
+        default="", description="audit, targeted or picked; the first two are one on tabs of open items."
     )
     reason: str = Field(default="", description="policy stands for all that would tell what judges said.")
     older_than_hours: int | None = None
@@ -155,6 +156,7 @@ class VerdictRequest(_Body):
         default="", description="Yours to make; the same key is the same review, however often it is sent."
     )
     rubric_version: str = Field(description="The version answered: `rubric.version` of the sheet.")
+    shown: str = Field(description="What was looked at: `shown` of the sheet. 409 where that has changed since.")
     answers: dict[str, str | int] = Field(
         default_factory=dict, description="Criterion id → `value` of one of its options."
     )
@@ -183,6 +185,7 @@ class VerdictRequest(_Body):
             note=self.note,
             cannot_judge=self.cannot_judge,
             active_ms=self.active_ms,
+            shown=self.shown,
         )
 
 
@@ -240,6 +243,14 @@ class Queue(BaseModel):
     next: str | None = Field(description="Pass it as `after`; null at the end.")
 
 
+class ReasonCount(BaseModel):
+    """How many open items wait for a reason, in a stream."""
+
+    reason: str
+    stream: Stream
+    open: int
+
+
 class Counts(BaseModel):
     """How many items each tab has for you."""
 
@@ -248,6 +259,9 @@ class Counts(BaseModel):
     escalated: Count
     disagreements: Count
     done: Count
+    reasons: list[ReasonCount] | None = Field(
+        description="Open items of everybody by true reason and stream, for authors; an item with several counts for each."
+    )
 
 
 class Batch(BaseModel):
@@ -326,7 +340,7 @@ def _wish(
     workflow: Annotated[str, Query(description="Only events of this workflow.")] = "",
     rubric: Annotated[str, Query(description="Only under this rubric.")] = "",
     stream: Annotated[
-        str, Query(description="audit, targeted or picked; only authors can tell the first two apart.")
+        str, Query(description="audit, targeted or picked; the first two are one on tabs of open items.")
     ] = "",
     reason: Annotated[
         str, Query(description="policy stands for all that would tell what judges said.", examples=["value_above"])
@@ -354,7 +368,8 @@ def read_queue(
     tab: Annotated[QueueTab, Query(description="Which list.")] = QueueTab.FOR_ME,
     after: Annotated[str | None, Query(description="The `next` of the answer before.")] = None,
 ) -> Response:
-    """25 items at most, as they stand in line; what is done, the last first. Below author nothing tells what judges said."""
+    """25 items at most, as they stand in line; what is done, the last first. Of what you may still answer blind nothing
+    tells what judges said, whatever your role."""
     number = page_number(after)
     found = list_items(deployment, who[1], tab, filters, number=number)
     answer = Queue(
@@ -367,9 +382,18 @@ def read_queue(
 
 @router.get("/v1/review/counts", summary="How much waits", responses={200: {"model": Counts}, **_REFUSED})
 def read_counts(deployment: DeploymentHere, who: Reviewing, filters: Wish) -> Response:
-    """Per tab; each is counted up to 1,000."""
-    found = tab_counts(deployment, who[1], filters)
-    return json_answer({str(tab): _count(count) for tab, count in found.items()})
+    """Per tab, each counted up to 1,000; for authors also why the open ones are here, whatever the filter."""
+    person = who[1]
+    found = tab_counts(deployment, person, filters)
+    reasons = None
+    if person.may(PersonRole.AUTHOR):
+        with deployment.database.read() as connection:
+            reasons = [
+                ReasonCount(reason=one.reason, stream=Stream(one.stream), open=one.open)
+                for one in waiting_reasons(connection)
+            ]
+    counts = {str(tab): _count(count) for tab, count in found.items()}
+    return json_answer(Counts.model_validate({**counts, "reasons": reasons}))
 
 
 @router.post(
@@ -547,6 +571,7 @@ _EXAMPLE = {
     "token": "q1Zs0y…",
     "form_key": "0b7c9f52-6f0e-4c0b-9a53-5d1f0c6f1f7e",
     "rubric_version": "5f0c…",
+    "shown": "8c1f2e90ab34-77d0c1e2f3a4",
     "answers": {"solves": "fail", "tone": 4},
     "active_ms": 21500,
 }

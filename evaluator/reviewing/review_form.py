@@ -48,6 +48,8 @@ class ReviewForm:
     cannot_judge: str | None = None
     """Why not; excludes answers and verdict."""
     active_ms: int = 0
+    shown: str = ""
+    """As on the sheet that was answered: what was looked at."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from evaluator.applicability import content_for, run_facts
 from evaluator.deployment import Deployment
-from evaluator.errors import BadInput, NotFound
+from evaluator.errors import BadInput, NotFound, Unseen
 from evaluator.model.person import Person, PersonRole
 from evaluator.model.review import (
     ItemState,
@@ -25,7 +25,7 @@ from evaluator.model.run import Run
 from evaluator.model.verdict import CriterionVerdict
 from evaluator.reviewing.code_answers import code_answers
 from evaluator.reviewing.sheet_mode import REVEALED
-from evaluator.reviewing.sheet_runs import chosen_runs
+from evaluator.reviewing.sheet_runs import chosen_runs, shown_mark
 from evaluator.rubric_format.rubric_files import judged_hash
 from evaluator.rubric_format.rubric_problems import quoted
 from evaluator.store import outcomes, runs
@@ -140,18 +140,38 @@ class Shown:
     """What code answers of it."""
     purged: bool
     """No content is there any more."""
+    mark: str = ""
+    """As on a sheet that shows this."""
 
 
 def shown_of(connection: Connection, deployment: Deployment, item: ReviewItem, rubric: Rubric) -> Shown:
     """What a person was shown of an item's event, as its sheet shows it."""
     of_event = runs.runs_of_events(connection, [item.event_id])[item.event_id]
-    chosen = [run for _, run in chosen_runs(item, of_event)]
+    numbered = chosen_runs(item, of_event)
+    chosen = [run for _, run in numbered]
     there = runs_with_content(connection, [run.run_id for run in chosen])
     first = next((run for run in chosen if run.run_id in there), None)
     by_code: Mapping[str, CriterionVerdict] = {}
     if first is not None and any(each.check or each.not_applicable_when for each in rubric.criteria):
         by_code = _by_code(connection, deployment, item, rubric, first)
-    return Shown(chosen[0].run_id if chosen else None, by_code, first is None)
+    return Shown(chosen[0].run_id if chosen else None, by_code, first is None, shown_mark(numbered))
+
+
+def check_seen(seen: str, now: str) -> None:
+    """Raise BadInput where a form does not say what was looked at, and Unseen where something else is shown by now."""
+    if not seen and now:
+        raise BadInput(
+            "shown: this field is required; it says what was looked at.",
+            hint="Send `shown` of the sheet that was answered.",
+        )
+    if seen == now:
+        return
+    same_run = seen.partition("-")[0] == now.partition("-")[0]
+    news = "More content of this event has come" if same_run else "The event has a new attempt"
+    raise Unseen(
+        f"{news} since you opened it: look at it, your answers are kept.",
+        hint="Open the item again and send them then.",
+    )
 
 
 def _by_code(

@@ -214,5 +214,7 @@ class ReviewSheet:
     """New with each sheet; sent back with the form."""
     recorded: tuple[Recorded, ...]
     """The person's last ten reviews, newest first."""
+    shown: str = ""
+    """What `runs` shows first, in short; sent back with the form, so that nothing is judged unseen."""
     attempts: int = 0
     """How many runs the event has; `runs` holds at most 20 of them."""

@@ -19,7 +19,7 @@ from evaluator.reviewing.adjudication import check_adjudicates, record_adjudicat
 from evaluator.reviewing.item_settlement import settle_item
 from evaluator.reviewing.review_desk import lease_of, needs
 from evaluator.reviewing.review_form import Answered, ReviewForm, read_answers
-from evaluator.reviewing.review_ground import Ground, hold, last_said, rubric_answered, shown_of
+from evaluator.reviewing.review_ground import Ground, Shown, check_seen, hold, last_said, rubric_answered, shown_of
 from evaluator.store.database import Connection
 from evaluator.store.people import find_person
 from evaluator.store.review_claims import add_slot, fill_slot, open_slots, slots_of_item, take_slot
@@ -60,8 +60,9 @@ def submit(deployment: Deployment, person: Person, form: ReviewForm) -> Submitte
     """Take a review under a claim: what it is, first pass, second opinion, gold or adjudication, is the claim's kind.
 
     A claim whose lease has run out is good as long as nobody else holds the item. Raises WrongRole, NotFound, BadInput
-    naming each criterion, Conflict for who has reviewed it already, and ClaimLost where another holds the item or it
-    was settled meanwhile; the form is then good for `second_opinion`.
+    naming each criterion, Unseen where the person was shown something else than is to be judged by now, Conflict for
+    who has reviewed it already, and ClaimLost where another holds the item or it was settled meanwhile; the form is then
+    good for `second_opinion`.
     """
     return _transact(deployment, lambda connection, now: submit_in(connection, deployment, person, form, now))
 
@@ -74,6 +75,7 @@ def submit_in(
     ground = hold(connection, form.item_id)
     if (taken := _taken_before(connection, person, form, ground)) is not None:
         return taken
+    looked_at = _looked_at(connection, deployment, ground, form, now)
     seen = {kind: ground.has_seen(person, kind) for kind in SlotKind}
     slot = _filled(connection, deployment, ground, person, form, now)
     if slot.kind == SlotKind.ADJUDICATION:
@@ -81,7 +83,9 @@ def submit_in(
     if slot.round != ground.item.round:  # it was withdrawn, and is open again for what was written about it
         ground = hold(connection, form.item_id)
     kind = _KIND_OF[SlotKind(slot.kind)]
-    return _take(connection, deployment, ground, person, form, kind, slot, seen[SlotKind(slot.kind)], now)
+    return _take(
+        connection, deployment, ground, person, form, looked_at, kind, slot, seen[SlotKind(slot.kind)], now
+    )
 
 
 def second_opinion(deployment: Deployment, person: Person, form: ReviewForm) -> Submitted:
@@ -96,6 +100,7 @@ def _second_opinion(
     ground = hold(connection, form.item_id)
     if (taken := _taken_before(connection, person, form, ground)) is not None:
         return taken
+    looked_at = _looked_at(connection, deployment, ground, form, now)
     claimed = ground.last_claim(person)
     if claimed is None:
         raise Conflict("You never held this item.", hint="Claim it, and answer what its sheet shows.")
@@ -115,7 +120,7 @@ def _second_opinion(
     )
     filled = fill_slot(connection, ground.item.item_id, person.person_id, slot.token or "")
     assert filled is not None
-    return _take(connection, deployment, ground, person, form, _KIND_OF[slot_kind], filled, seen, now)
+    return _take(connection, deployment, ground, person, form, looked_at, _KIND_OF[slot_kind], filled, seen, now)
 
 
 def revise(deployment: Deployment, person: Person, form: ReviewForm) -> Submitted:
@@ -133,6 +138,7 @@ def _revise(
     ground = hold(connection, form.item_id)
     if (taken := _taken_before(connection, person, form, ground)) is not None:
         return taken
+    looked_at = _looked_at(connection, deployment, ground, form, now)
     before = last_said(ground.said_by(person))
     if before is None:
         raise Conflict(
@@ -145,11 +151,30 @@ def _revise(
     if slot.kind == SlotKind.ADJUDICATION:
         check_adjudicates(person)
     since = slot.model_copy(update={"claimed_at": before.created_at})
-    return _take(connection, deployment, ground, person, form, ReviewKind.REVISED, since, True, now, before)
+    return _take(
+        connection, deployment, ground, person, form, looked_at, ReviewKind.REVISED, since, True, now, before
+    )
 
 
 def _transact(deployment: Deployment, act: Callable[[Connection, datetime], Submitted]) -> Submitted:
     return deployment.database.transact(lambda connection: act(connection, utc_now()))
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """What a form answers: the rubric's version, and what the person was shown."""
+
+    rubric: Rubric
+    shown: Shown
+
+
+def _looked_at(
+    connection: Connection, deployment: Deployment, ground: Ground, form: ReviewForm, now: datetime
+) -> LookedAt:
+    rubric = rubric_answered(connection, deployment, ground.item, form.rubric_version, now)
+    shown = shown_of(connection, deployment, ground.item, rubric)
+    check_seen(form.shown, shown.mark)
+    return LookedAt(rubric, shown)
 
 
 def _taken_before(connection: Connection, person: Person, form: ReviewForm, ground: Ground) -> Submitted | None:
@@ -240,6 +265,7 @@ def _take(
     ground: Ground,
     person: Person,
     form: ReviewForm,
+    looked_at: LookedAt,
     kind: ReviewKind,
     slot: ReviewSlot,
     seen: bool,
@@ -247,9 +273,7 @@ def _take(
     revises: Review | None = None,
 ) -> Submitted:
     """Keep the review with its verdict, and let follow what follows."""
-    item = ground.item
-    rubric = rubric_answered(connection, deployment, item, form.rubric_version, now)
-    shown = shown_of(connection, deployment, item, rubric)
+    item, rubric, shown = ground.item, looked_at.rubric, looked_at.shown
     if shown.purged and form.cannot_judge is None:
         raise BadInput(
             "Nothing of this event's content is here any more: all that can be said is that it cannot be judged.",

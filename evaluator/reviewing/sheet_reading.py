@@ -34,7 +34,7 @@ from evaluator.reviewing.review_sheet import (
 )
 from evaluator.reviewing.sheet_criteria import sheet_criteria
 from evaluator.reviewing.sheet_mode import Standing, is_live, standing_of
-from evaluator.reviewing.sheet_runs import chosen_runs, sheet_runs
+from evaluator.reviewing.sheet_runs import chosen_runs, sheet_runs, shown_mark
 from evaluator.rubric_format.rubric_files import judged_hash
 from evaluator.rubric_format.rubric_problems import quoted
 from evaluator.store import outcomes, runs
@@ -106,6 +106,7 @@ def read_sheet(
         place=_place(connection, person, item_id, batch_id),
         form_key=secrets.token_hex(16),
         recorded=_recorded(reviews_of_person(connection, person.person_id, LAST_RECORDED)),
+        shown=shown_mark(found.chosen),
         attempts=found.attempts,
     )
 

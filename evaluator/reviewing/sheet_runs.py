@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from hashlib import sha256
 
 from evaluator.applicability import content_for, run_facts
 from evaluator.model.capture import Capture, Fidelity
+from evaluator.model.columns import canonical_json
 from evaluator.model.review import ReviewItem
 from evaluator.model.rubric import Rubric
 from evaluator.model.run import Run
@@ -30,6 +32,18 @@ def chosen_runs(item: ReviewItem, runs: Sequence[Run]) -> list[tuple[int, Run]]:
         return []
     first = next((one for one in numbered if one[1].run_id == item.deciding_run_id), numbered[-1])
     return [first, *(one for one in reversed(numbered) if one is not first)][:MOST_RUNS]
+
+
+def shown_mark(chosen: Sequence[tuple[int, Run]]) -> str:
+    """What a sheet shows first, in short: the run before the hyphen, its content after it; empty without any run."""
+    if not chosen:
+        return ""
+    run = chosen[0][1]
+    return f"{_short(run.run_id)}-{_short([run.content_hash, run.diagnostics])}"
+
+
+def _short(value: object) -> str:
+    return sha256(canonical_json(value)).hexdigest()[:12]
 
 
 def sheet_runs(

@@ -114,6 +114,7 @@ class Case:
     questions: tuple[Question, ...] = ()
     form_key: str = ""
     rubric_version: str = ""
+    shown: str = ""
     chosen_verdict: str = ""
     note: str = ""
     problem: str = ""
@@ -219,6 +220,7 @@ def _form_of(item_id: str, form: Mapping[str, str]) -> ReviewForm:
         token="",
         form_key=form.get("form_key", ""),
         rubric_version=form.get("rubric_version", ""),
+        shown=form.get("shown", ""),
         answers=tuple(
             Answer(name.removeprefix(ANSWER), value)
             for name, value in form.items()
@@ -337,6 +339,7 @@ def case_of(sheet: ReviewSheet, *, may_settle: bool, sent: Sent | None = None) -
         questions=tuple(_questions(sheet, given)) if may_settle else (),
         form_key=sheet.form_key,
         rubric_version=sheet.rubric.version,
+        shown=sheet.shown,
         chosen_verdict=given.get("verdict", ""),
         note=given.get("note", ""),
         opened=bool(given),

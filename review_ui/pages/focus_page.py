@@ -17,7 +17,7 @@ from evaluator.accounts.people_directory import set_preferences
 from evaluator.accounts.session_book import SessionBook
 from evaluator.api.problems import status_of
 from evaluator.deployment import Deployment
-from evaluator.errors import AdjudgeError, BadInput, ClaimLost, Conflict, WrongRole
+from evaluator.errors import AdjudgeError, BadInput, ClaimLost, Conflict, Unseen, WrongRole
 from evaluator.model.columns import utc_now
 from evaluator.model.person import Person, PersonRole
 from evaluator.model.review import ReviewBatch, ReviewKind
@@ -64,6 +64,8 @@ class Alert:
     lines: tuple[str, ...] = ()
     kept: bool = False
     """Whether what was written may be saved as a second opinion."""
+    reopens: bool = False
+    """Whether the item is to be looked at anew; what was written comes along."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class AlertPart:
 
     alert: Alert
     path: str
+    whole_path: str
+    """With the batch: where the item is looked at anew; empty where the page shows it anew already."""
     key: Mapping[str, Key]
     shortcuts: bool
 
@@ -87,6 +91,7 @@ class FocusPage:
     key_groups: tuple[tuple[str, tuple[Key, ...]], ...]
     shortcuts: bool
     alert: Alert | None
+    whole_path: str = ""
 
 
 @dataclass(frozen=True)
@@ -394,7 +399,8 @@ def _tried(turn: Turn, act: Callable[[], Response]) -> Response:
         alert = _alert_of(refused)
         status = status_of(refused)
     if turn.is_scripted:
-        part = AlertPart(alert, ItemLinks(turn.item_id).base, BY_ACTION, turn.person.likes.shortcuts)
+        links = ItemLinks(turn.item_id, turn.batch_id)
+        part = AlertPart(alert, links.base, links.path, BY_ACTION, turn.person.likes.shortcuts)
         return page("focus_alert.html", part, visitor=turn.visitor, status=status)
     return _shown(turn, ItemLinks(turn.item_id, turn.batch_id), alert=alert, given=_given(turn.form), status=status)
 
@@ -403,7 +409,7 @@ def _alert_of(refused: AdjudgeError) -> Alert:
     lines = tuple(line for line in (refused.message, refused.hint) if line)
     if isinstance(refused, ClaimLost):
         return Alert("Not stored: this item is no longer yours.", lines, kept=True)
-    return Alert("Not stored yet.", lines)
+    return Alert("Not stored yet.", lines, reopens=isinstance(refused, Unseen))
 
 
 def _given(form: Mapping[str, str]) -> Given:
@@ -424,6 +430,7 @@ def _review_form(turn: Turn) -> ReviewForm:
         note=form.get("note", ""),
         cannot_judge=cannot,
         active_ms=_active_ms(form.get("active_ms", "")),
+        shown=form.get("shown", ""),
     )
 
 

@@ -25,7 +25,7 @@ from fastapi.testclient import TestClient
 from evaluator.api.app import create_app
 from evaluator.deployment import Deployment
 from evaluator.model.person import Person, PersonRole
-from evaluator.model.review import ReviewItem
+from evaluator.model.review import ReviewItem, Stream
 from evaluator.model.verdict import VerdictLabel
 from evaluator.reviewing.review_desk import Empty
 from evaluator.reviewing.review_export import COLUMNS
@@ -88,6 +88,7 @@ def form_of(held: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "token": held["claim"]["token"],
         "form_key": sheet["form_key"],
         "rubric_version": sheet["rubric"]["version"],
+        "shown": sheet["shown"],
         "answers": ANSWERS,
         **changes,
     }
@@ -403,3 +404,18 @@ def test_modes_empty_states_and_columns_are_those_of_the_docs() -> None:
     assert first_cells("| mode | meaning |") == set(Mode)
     assert first_cells("| empty | meaning |") == set(Empty)
     assert first_cells("| column | meaning |") == set(COLUMNS)
+
+
+def test_an_attempt_that_was_not_shown_is_not_judged(deployment: Deployment, ada: Reviewer) -> None:
+    item_in_queue(deployment, stream=Stream.PICKED)
+    held = ada.takes()
+    place = place_of(held)
+    ada.post(f"{place}/release", {"token": held["claim"]["token"]})
+    judged_event(deployment, run_id="second", started_at="2026-12-01T10:00:00Z")
+    refused = ada.post(f"{place}/verdict", form_of(held))
+    assert refused.status_code == 409
+    assert "has a new attempt since you opened it" in refused.json()["detail"]
+    assert ada.post(f"{place}/verdict", {**form_of(held), "shown": ""}).status_code == 400
+    unsaid = {name: value for name, value in form_of(held).items() if name != "shown"}
+    assert "shown" in ada.post(f"{place}/verdict", unsaid).json()["detail"]
+    assert ada.post(f"{place}/verdict", form_of(ada.takes())).status_code == 200

@@ -28,6 +28,7 @@ from evaluator.store.reviews import reviews_of_item, reviews_of_person
 from review_ui.guard import PLAIN_COOKIE
 from review_ui.serving import Running
 from tests.accounts.people_world import somebody
+from tests.reviewing.answering import shown_now
 from tests.reviewing.planted import marks_in, planted_item
 from tests.reviewing.review_world import item_in_queue, items_in_queue, judged_event, reviewed_rubric
 
@@ -180,13 +181,21 @@ def test_the_proposed_verdict_follows_the_answers_and_another_asks_why(
     item = item_in_queue(deployment)
     with browsing(chromium, server, ada) as page:
         open_claimed(page, server, ada, item)
-        proposed = page.locator("[data-as-answered]")
-        expect(proposed).to_have_text("0 of 2 answered")
+        told, chosen = page.locator("#verdict-from"), page.locator("#verdict input:checked")
+        expect(told).to_have_text("0 of 2 answered")
+        expect(chosen).to_have_count(0)
         press(page, "1", "1")
-        expect(proposed).to_have_text("pass, as answered")  # 4 of 5 parts of the weight
+        expect(told).to_have_text("as answered")
+        expect(chosen).to_have_value("pass")  # 4 of 5 parts of the weight
         press(page, "ArrowUp", "2")
-        expect(proposed).to_have_text("fail, as answered")
-        page.locator("#verdict").select_option("pass")
+        expect(chosen).to_have_value("fail")
+        page.get_by_role("radio", name="Partial").check(force=True)
+        expect(told).to_have_text("yours; the answers come to fail")
+        page.get_by_role("button", name="As answered").click()
+        expect(chosen).to_have_value("fail")
+        expect(chosen).to_be_focused()
+        press(page, "ArrowLeft", "ArrowLeft")
+        expect(chosen).to_have_value("pass")
         expect(page.locator(".note-why")).to_have_text("say why the verdict is another")
         page.locator("button.submit").click()
         assert kept(deployment, item) == []
@@ -194,6 +203,53 @@ def test_the_proposed_verdict_follows_the_answers_and_another_asks_why(
         press(page, "Control+Enter")
         page.wait_for_url("**/review")
         assert kept(deployment, item) == [ReviewKind.FIRST_PASS]
+
+
+def test_one_criterion_takes_another_verdict_before_its_key(
+    chromium: Browser, server: Running, deployment: Deployment, ada: Person
+) -> None:
+    reviewed_rubric(deployment, text=ONE_QUESTION)
+    items = items_in_queue(deployment, 2)
+    with browsing(chromium, server, ada) as page:
+        begin(page, server, ada, 2)
+        settle(page)
+        page.get_by_role("radio", name="Unknown").check(force=True)
+        press(page, "Enter", "1")
+        page.wait_for_timeout(200)
+        assert kept(deployment, items[0]) == []
+        page.locator("#note").fill("The page it names is gone.")
+        press(page, "Escape", "1")
+        expect(page.locator("#live")).to_contain_text("Recorded: unknown.")
+    with deployment.database.read() as connection:
+        assert [one.verdict for one in reviews_of_person(connection, ada.person_id, 5)] == [VerdictLabel.UNKNOWN]
+
+
+def test_an_override_outlives_a_reload(
+    chromium: Browser, server: Running, deployment: Deployment, ada: Person
+) -> None:
+    item = item_in_queue(deployment)
+    with browsing(chromium, server, ada) as page:
+        open_claimed(page, server, ada, item)
+        press(page, "1", "4")
+        page.get_by_role("radio", name="Fail").last.check(force=True)
+        page.reload()
+        expect(page.locator("#verdict input:checked")).to_have_value("fail")
+        page.get_by_role("button", name="As answered").click()
+        page.reload()
+        expect(page.locator("#verdict input:checked")).to_have_value("pass")
+
+
+@pytest.mark.parametrize("width", [320, 390, 1024, 1440])
+def test_no_verdict_is_cut_at_any_width(
+    chromium: Browser, server: Running, deployment: Deployment, ada: Person, width: int
+) -> None:
+    item = item_in_queue(deployment)
+    with browsing(chromium, server, ada, viewport={"width": width, "height": 800}) as page:
+        open_claimed(page, server, ada, item)
+        for one in page.locator("#verdict .pick-face").all():
+            expect(one).to_be_visible()
+            assert one.evaluate("one => one.scrollWidth <= one.clientWidth")
+            assert one.evaluate("one => one.getBoundingClientRect().right <= innerWidth")
 
 
 def test_mine_is_changed_after_the_reveal_and_undone_by_a_key(
@@ -398,7 +454,18 @@ def taken_by_ben(deployment: Deployment, item: ReviewItem, holder: Person, token
     ben = somebody(deployment, "Ben")
     claim = review_desk.claim_item(deployment, ben, item.item_id)
     answers = (Answer("solves", "fail"), Answer("tone", "1"))
-    submit(deployment, ben, ReviewForm(item.item_id, claim.token, "ben-1", item.rubric_version, answers))
+    submit(
+        deployment,
+        ben,
+        ReviewForm(
+            item.item_id,
+            claim.token,
+            "ben-1",
+            item.rubric_version,
+            answers,
+            shown=shown_now(deployment, item.item_id),
+        ),
+    )
 
 
 def broken(route: Route) -> None:

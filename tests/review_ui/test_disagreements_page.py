@@ -55,7 +55,10 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 def settled(browser: TestClient, item: ReviewItem, **form: str) -> Response:
+    page = browser.get(f"/disagreements?item={item.item_id}").text
+    seen = re.search(r'name="shown" value="(.*?)"', page)
     given = {"form_key": secrets.token_hex(8), "answer.solves": "fail", "answer.tone": "4", **form}
+    given.setdefault("shown", seen[1] if seen else "")
     answer: Response = browser.post(f"/disagreements/{item.item_id}", data=given, follow_redirects=False)
     return answer
 

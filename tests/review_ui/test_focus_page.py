@@ -14,7 +14,7 @@ from evaluator.deployment import Deployment
 from evaluator.model.columns import utc_now
 from evaluator.model.outcome import DecidedBy, FinalOutcome, Outcome
 from evaluator.model.person import Person, PersonRole
-from evaluator.model.review import ItemState, ReviewItem, ReviewKind
+from evaluator.model.review import ItemState, ReviewItem, ReviewKind, Stream
 from evaluator.model.verdict import VerdictLabel
 from evaluator.reviewing import review_desk
 from evaluator.reviewing.queue_filter import QueueFilter
@@ -27,6 +27,7 @@ from review_ui.item_view import view_of
 from tests.accounts.people_world import sign_in as signed_in
 from tests.accounts.people_world import somebody
 from tests.review_ui.page_checks import assert_well_made
+from tests.reviewing.answering import shown_now
 from tests.reviewing.planted import JUDGE_MARKS, marks_in, planted_item
 from tests.reviewing.review_world import (
     INVENTED,
@@ -70,7 +71,7 @@ def field(page: str, name: str) -> str:
 
 def form_of(page: str, **more: str) -> dict[str, str]:
     """What the answer form of a page sends besides the answers."""
-    names = ("token", "form_key", "rubric_version", *(("batch",) if 'name="batch"' in page else ()))
+    names = ("token", "form_key", "rubric_version", "shown", *(("batch",) if 'name="batch"' in page else ()))
     return {**{name: field(page, name) for name in names}, **more}
 
 
@@ -224,7 +225,7 @@ def test_an_event_without_content_can_only_be_said_not_to_be_judged(
     item = item_in_queue(deployment, run={"input": None, "output": None}, verdict=None)
     page = claimed(browser, item)
     assert "The content of this event is gone." in page
-    assert 'type="radio"' not in page
+    assert 'type="radio" name="answer.' not in page
     assert "Cannot judge: content is gone" in page
     form = form_of(page, cannot_judge="content is gone")
     assert send(browser, item, "verdict", form).status_code == 200
@@ -238,7 +239,7 @@ def test_one_criterion_is_answered_by_pressing_the_answer(
     item = item_in_queue(deployment)
     page = claimed(browser, item)
     assert re.search(r'<button type="submit"[^>]*name="answer.right" value="fail"', page)
-    assert 'type="radio"' not in page
+    assert 'type="radio" name="answer.' not in page
     taken = send(browser, item, "verdict", form_of(page, **{"answer.right": "fail"}))
     assert "You and the judge differ." in taken.text
 
@@ -431,7 +432,14 @@ def taken_by_another(deployment: Deployment, item: ReviewItem, holder: Person, p
     submit(
         deployment,
         ben,
-        ReviewForm(item.item_id, claim.token, "ben-1", item.rubric_version, answers),
+        ReviewForm(
+            item.item_id,
+            claim.token,
+            "ben-1",
+            item.rubric_version,
+            answers,
+            shown=shown_now(deployment, item.item_id),
+        ),
     )
 
 
@@ -505,3 +513,27 @@ def test_a_time_that_is_no_time_is_not_believed(
     item = item_in_queue(deployment, state=ItemState.OPEN, verdict=VerdictLabel.PASS)
     page = claimed(browser, item)
     assert send(browser, item, "verdict", form_of(page, **GOOD, active_ms=value)).status_code == 200
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_an_old_tab_is_told_of_a_new_attempt_and_keeps_what_was_written(
+    deployment: Deployment, browser: TestClient, ada: Person, *, script: bool
+) -> None:
+    item = item_in_queue(deployment, stream=Stream.PICKED)
+    page = claimed(browser, item)
+    form = form_of(page, **{"answer.solves": "fail", "answer.tone": "1", "note": "Half written"})
+    review_desk.release(deployment, ada, item.item_id, field(page, "token"))
+    judged_event(deployment, run_id="second", started_at="2026-12-01T10:00:00Z", output="Your second answer.")
+    refused = send(browser, item, "verdict", form, script=script)
+    assert refused.status_code == 409
+    assert "has a new attempt since you opened it: look at it, your answers are kept" in refused.text
+    assert ("Open it as it is now" in refused.text) == script, "without a script it is on the page already"
+    if not script:
+        assert_well_made(refused.text)
+        assert "Your second answer." in refused.text
+    with deployment.database.read() as connection:
+        assert reviews_of_item(connection, item.item_id) == []
+    fresh = claimed(browser, item)
+    assert send(browser, item, "verdict", {**form, **form_of(fresh)}, script=script).status_code in (200, 303)
+    with deployment.database.read() as connection:
+        assert [one.run_id for one in reviews_of_item(connection, item.item_id)] == ["second"]

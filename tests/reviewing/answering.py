@@ -12,6 +12,9 @@ from evaluator.model.verdict import VerdictLabel
 from evaluator.reviewing.review_desk import Claim, claim_item
 from evaluator.reviewing.review_form import Answer, ReviewForm
 from evaluator.reviewing.review_submission import Submitted, submit
+from evaluator.reviewing.sheet_runs import chosen_runs, shown_mark
+from evaluator.store.review_items import find_item
+from evaluator.store.runs import runs_of_events
 from tests.reviewing.review_world import reviewed_rubric
 
 ANSWERS = {
@@ -31,8 +34,20 @@ def form_of(
         said = {"answers": tuple(Answer(*each) for each in ANSWERS[verdict].items())}
     if "rubric_version" not in changes:
         said["rubric_version"] = reviewed_rubric(deployment).version
+    said["shown"] = shown_now(deployment, item_id)
     fields = {"form_key": secrets.token_hex(8), "active_ms": 4_000, **said, **changes}
     return ReviewForm(item_id=item_id, token=token, **fields)
+
+
+def shown_now(deployment: Deployment, item_id: str) -> str:
+    """What a sheet would show first just now, in short."""
+    with deployment.database.read() as connection:
+        item = find_item(connection, item_id)
+        return (
+            shown_mark(chosen_runs(item, runs_of_events(connection, [item.event_id])[item.event_id]))
+            if item
+            else ""
+        )
 
 
 def answer(

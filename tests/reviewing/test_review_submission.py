@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from evaluator.deployment import Deployment
-from evaluator.errors import BadInput, ClaimLost, Conflict, NotFound, WrongRole
+from evaluator.errors import BadInput, ClaimLost, Conflict, NotFound, Unseen, WrongRole
 from evaluator.model.columns import utc_now
 from evaluator.model.outcome import Outcome, Signal, SignalSource
 from evaluator.model.person import Person, PersonRole
@@ -25,7 +25,7 @@ from evaluator.store.api_keys import audit_trail
 from evaluator.store.review_items import acts_of_item, find_item
 from evaluator.store.reviews import reviews_of_item, standing_verdicts
 from tests.accounts.people_world import somebody
-from tests.reviewing.answering import answer, form_of
+from tests.reviewing.answering import answer, form_of, shown_now
 from tests.reviewing.review_world import item_in_queue, judged_event, reviewed_rubric
 from tests.test_batches import execute
 
@@ -510,3 +510,55 @@ def test_agreement_is_between_two_who_say_something() -> None:
     assert [agreement_of(*each) for each in ((UNKNOWN, UNKNOWN), (PASS, UNKNOWN), (None, PASS), (PASS, None))] == [
         None
     ] * 4
+
+
+def another_attempt(deployment: Deployment, verdict: VerdictLabel = PASS) -> None:
+    judged_event(deployment, verdict=verdict, run_id="second", started_at="2026-12-01T10:00:00Z")
+
+
+def test_an_attempt_that_nobody_saw_is_not_judged_by_an_old_form(deployment: Deployment, ada: Person) -> None:
+    item = item_in_queue(deployment, stream=Stream.PICKED)
+    form = form_of(deployment, item.item_id, FAIL, claim_item(deployment, ada, item.item_id).token)
+    expire(deployment)
+    another_attempt(deployment, FAIL)
+    for send in (submit, second_opinion):
+        with pytest.raises(
+            Unseen, match="has a new attempt since you opened it: look at it, your answers are kept"
+        ):
+            send(deployment, ada, form)
+    assert said(deployment, item) == []
+    again = replace(form, shown=shown_now(deployment, item.item_id))
+    assert submit(deployment, ada, again).review.run_id == "second"
+
+
+def test_what_came_to_a_run_after_it_was_opened_is_to_be_looked_at_first(
+    deployment: Deployment, ada: Person
+) -> None:
+    item = item_in_queue(deployment)
+    form = form_of(deployment, item.item_id, FAIL, claim_item(deployment, ada, item.item_id).token)
+    judged_event(deployment, run_id=item.deciding_run_id, output="Late: it arrives on Friday.")
+    with pytest.raises(Unseen, match="More content of this event has come since you opened it"):
+        submit(deployment, ada, form)
+    with pytest.raises(Unseen):
+        submit(deployment, ada, replace(form, answers=(), verdict=None, cannot_judge="It is in Welsh."))
+    assert submit(deployment, ada, replace(form, shown=shown_now(deployment, item.item_id))).state == DONE
+
+
+def test_who_holds_an_item_goes_on_with_the_attempt_that_they_were_shown(
+    deployment: Deployment, ada: Person
+) -> None:
+    item = item_in_queue(deployment)
+    form = form_of(deployment, item.item_id, PASS, claim_item(deployment, ada, item.item_id).token)
+    another_attempt(deployment, FAIL)
+    taken = submit(deployment, ada, form)
+    assert (taken.review.run_id, taken.state) == (item.deciding_run_id, OPEN), "opened again for the new attempt"
+    with pytest.raises(Unseen):
+        revise(deployment, ada, replace(form, form_key="old tab"))
+
+
+def test_a_form_says_what_was_looked_at(deployment: Deployment, ada: Person) -> None:
+    item = item_in_queue(deployment)
+    form = form_of(deployment, item.item_id, PASS, claim_item(deployment, ada, item.item_id).token, shown="")
+    with pytest.raises(BadInput, match="shown: this field is required"):
+        submit(deployment, ada, form)
+    assert state(deployment, item) == OPEN
