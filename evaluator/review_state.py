@@ -11,9 +11,18 @@ from evaluator.model.verdict import VerdictLabel
 
 POLICY = "policy"
 """What is shown instead of a reason that would tell what the judge said, or that nothing did."""
-TELLING = ("unknown", "critical_fail", "panel_split", "injection_suspected", "near_threshold", "audit")
-"""Reasons that are hidden with the judge's verdict; audit among them, so that nobody can tell the streams apart."""
-NEUTRAL = ("low_confidence", "value_above", "picked", "new_attempt")
+TELLING = (
+    "unknown",
+    "critical_fail",
+    "panel_split",
+    "injection_suspected",
+    "near_threshold",
+    "new_attempt",
+    "audit",
+)
+"""Reasons that are hidden with the judge's verdict; audit among them, so that nobody can tell the streams apart, and
+new_attempt, which tells who reviewed before that judges now differ from them."""
+NEUTRAL = ("low_confidence", "value_above", "picked")
 """Reasons that say nothing of the judge's verdict."""
 REASONS = (POLICY, *TELLING, *NEUTRAL)
 
@@ -75,10 +84,15 @@ def _order(one: Given) -> tuple[datetime, str]:
 
 
 def shown_reasons(item: ReviewItem, *, hidden: bool) -> tuple[str, ...]:
-    """Why an item is here, as somebody may be told; with `hidden`, telling reasons become one, `policy`, in their place."""
+    """Why an item is here, as somebody may be told; with `hidden`, `policy` stands for all that would tell.
+
+    It stands first and whether or not there is anything to be hidden: a place or a lack of it would tell the streams
+    apart. What was picked by hand says so.
+    """
     if not hidden:
         return tuple(item.reasons)
-    return tuple(dict.fromkeys(POLICY if reason not in NEUTRAL else reason for reason in item.reasons))
+    told = tuple(dict.fromkeys(reason for reason in item.reasons if reason in NEUTRAL))
+    return told if told and item.stream == Stream.PICKED else (POLICY, *told)
 
 
 def seen_item(item: ReviewItem, *, hidden: bool) -> ReviewItem:
@@ -103,8 +117,6 @@ def as_waiting(item: ReviewItem) -> ReviewItem:
     return seen_item(item, hidden=True).model_copy(update={"state": ItemState.OPEN, "settled_at": None})
 
 
-def reasons_meant(reason: str, *, hidden: bool) -> Collection[str]:
-    """The stored reasons that a filter's word stands for; for whom they are hidden, all telling ones are one."""
-    if reason == POLICY or (hidden and reason in TELLING):
-        return TELLING
-    return (reason,)
+def reasons_meant(reason: str) -> Collection[str]:
+    """The stored reasons that a filter's word stands for, where nothing is hidden."""
+    return TELLING if reason == POLICY else (reason,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,19 +27,17 @@ def show_items(
     hours: Annotated[int | None, typer.Option(min=1, help="Only what waits at least so long.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST)] = 50,
     as_json: Annotated[
-        bool, typer.Option("--json", help="The same as JSON, with all there is to an item.")
+        bool,
+        typer.Option("--json", help="The same as JSON; of what is to be reviewed blind without what would tell."),
     ] = False,
 ) -> None:
     """Items in the order in which they stand in line; what is done, the last first."""
-    from datetime import timedelta
-
     from evaluator.console import out
     from evaluator.model.columns import utc_now
     from evaluator.plain_json import json_bytes
-    from evaluator.review_state import reasons_meant
-    from evaluator.reviewing.queue_filter import QueueFilter
+    from evaluator.reviewing.queue_filter import QueueFilter, wanted_by
+    from evaluator.reviewing.review_lists import OPEN_TABS
     from evaluator.store.queue_rows import QueueTab, Viewpoint, holders_of, queue_items
-    from evaluator.store.review_claims import Wanted
 
     names = {"open": QueueTab.FOR_ME, **{str(one): one for one in QueueTab if one is not QueueTab.FOR_ME}}
     if tab not in names:
@@ -47,21 +45,29 @@ def show_items(
     given = {"workflow": workflow, "rubric": rubric, "stream": stream, "reason": reason}
     asked = QueueFilter.from_mapping({**given, "older_than_hours": str(hours or "")})
     now = utc_now()
-    wanted = Wanted(
-        workflow=asked.workflow,
-        rubric_id=asked.rubric,
-        streams=(asked.stream,) if asked.stream else (),
-        reasons=tuple(reasons_meant(asked.reason, hidden=False)) if asked.reason else (),
-        entered_before=None if hours is None else now - timedelta(hours=hours),
-    )
+    wanted = wanted_by(asked, now, hidden=names[tab] in OPEN_TABS)
     operator = Viewpoint(person_id="", now=now, only_reviewed=False)
     with opened() as deployment, deployment.database.read() as connection:
         items = queue_items(connection, names[tab], operator, wanted, limit=limit)
         holders = holders_of(connection, [item.item_id for item in items], now)
     if as_json:
-        typer.echo(json_bytes(items, indented=True))
+        typer.echo(json_bytes([_seen(one) for one in items], indented=True))
     else:
         out.print(_table(items, holders) if items else "Nothing stands here.")
+
+
+def _is_hidden(item: ReviewItem) -> bool:
+    """Whoever sits at the server may review as well: what is open stays blind for them too."""
+    from evaluator.model.review import ItemState, Stream
+
+    return item.state == ItemState.OPEN and (item.blind or item.stream == Stream.AUDIT)
+
+
+def _seen(item: ReviewItem) -> dict[str, Any]:
+    from evaluator.review_state import seen_item
+
+    seen = seen_item(item, hidden=_is_hidden(item)).model_dump()
+    return {**seen, "stream": None} if _is_hidden(item) else seen
 
 
 def _table(items: Sequence[ReviewItem], holders: dict[str, list[Holder]]) -> Table:
@@ -77,14 +83,15 @@ def _table(items: Sequence[ReviewItem], holders: dict[str, list[Holder]]) -> Tab
         table.add_column(name, overflow="fold")
     now = utc_now()
     for item in items:
-        why = ", ".join(chip.word for chip in chips_of(item, hidden=False))
+        hidden = _is_hidden(item)
+        why = ", ".join(chip.word for chip in chips_of(item, hidden=hidden))
         held = ", ".join(one.name for one in holders.get(item.item_id, ()))
         table.add_row(
             item.item_id,
             plain(item.event_id),
             plain(item.workflow or "–"),
             plain(item.rubric_id),
-            item.stream,
+            "–" if hidden else item.stream,
             why,
             ago(item.settled_at or item.entered_at, now),
             plain(held or "–"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
 from evaluator.errors import BadInput
 from evaluator.model.person import Person, PersonRole
 from evaluator.model.review import Stream
-from evaluator.review_state import REASONS, reasons_meant
+from evaluator.review_state import POLICY, REASONS, TELLING, reasons_meant
 from evaluator.store.review_claims import Wanted
 
 LONGEST_NAME = 400
@@ -29,6 +29,13 @@ class QueueFilter:
     """One of `review_state.REASONS`: `policy` for all that would tell what the judge said."""
     older_than_hours: int | None = None
     """Waiting at least so long."""
+
+    @property
+    def neutral(self) -> QueueFilter:
+        """The same without what would tell items apart that are to be reviewed blind: all of it means `policy`."""
+        is_told = self.stream in _ALIKE or self.reason in TELLING
+        reason = POLICY if is_told and (not self.reason or self.reason in TELLING) else self.reason
+        return replace(self, stream="" if self.stream in _ALIKE else self.stream, reason=reason)
 
     @property
     def restricts(self) -> bool:
@@ -62,24 +69,25 @@ class QueueFilter:
 
 
 def knows_reasons(person: Person) -> bool:
-    """Whether a person may tell by lists and filters what the judges said of items they have not reviewed."""
+    """Whether a person may tell by lists and filters what the judges said of items that nobody reviews blind any more."""
     return person.may(PersonRole.AUTHOR)
 
 
-def wanted_by(person: Person, filters: QueueFilter, now: datetime) -> Wanted:
-    """What a person's filter asks of the store; what it must not tell them apart, it does not."""
-    hidden = not knows_reasons(person)
-    streams: tuple[str, ...] = (filters.stream,) if filters.stream else ()
-    if hidden and filters.stream in _ALIKE:
-        streams = _ALIKE
+def wanted_by(filters: QueueFilter, now: datetime, *, hidden: bool) -> Wanted:
+    """What a filter asks of the store; with `hidden` it tells nothing apart that is to be reviewed blind."""
     age = filters.older_than_hours
-    return Wanted(
+    wanted = Wanted(
         workflow=filters.workflow,
         rubric_id=filters.rubric,
-        streams=streams,
-        reasons=tuple(reasons_meant(filters.reason, hidden=hidden)) if filters.reason else (),
+        streams=(filters.stream,) if filters.stream else (),
+        reasons=tuple(reasons_meant(filters.reason)) if filters.reason else (),
         entered_before=None if age is None else now - timedelta(hours=age),
     )
+    if not hidden:
+        return wanted
+    if filters.stream in _ALIKE or (not filters.stream and filters.neutral.reason == POLICY):
+        wanted = replace(wanted, streams=_ALIKE)
+    return replace(wanted, reasons=()) if filters.neutral.reason == POLICY else wanted
 
 
 _ALIKE = (str(Stream.AUDIT), str(Stream.TARGETED))

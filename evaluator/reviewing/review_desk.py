@@ -82,7 +82,7 @@ def begin_batch(deployment: Deployment, person: Person, filters: QueueFilter, si
         batch_id=secrets.token_hex(8),
         person_id=person.person_id,
         size=size,
-        filters=filters.as_dict(),
+        filters=filters.neutral.as_dict(),
         started_at=utc_now(),
     )
     deployment.database.transact(lambda connection: add_batch(connection, batch))
@@ -128,7 +128,7 @@ def claim_next(
         end_batch(connection, batch.batch_id, now)
         return Empty.NOTHING_TO_DO
     chosen = QueueFilter.from_mapping(batch.filters) if batch else filters
-    wanted = wanted_by(person, chosen, now)
+    wanted = wanted_by(chosen, now, hidden=True)
     slot = _first_in_line(connection, deployment, person, wanted, now, batch_id)
     if slot is None:
         return _why_empty(connection, deployment, person, wanted, now)

@@ -16,11 +16,16 @@ from evaluator.reviewing.review_desk import needs
 from evaluator.store import queue_rows
 from evaluator.store.database import Connection
 from evaluator.store.queue_rows import Holder, QueueTab, Viewpoint
+from evaluator.store.review_claims import Wanted
 from evaluator.store.review_items import WAITING
+from evaluator.store.reviews import answered_by
 
 A_PAGE = 25
 MOST_COUNTED = 1000
 """Beyond it, a count says "1,000+": nobody needs to wait for more."""
+
+OPEN_TABS = (QueueTab.FOR_ME, QueueTab.IN_PROGRESS)
+"""Tabs of what may still be reviewed blind."""
 
 _DISPUTED = (ItemState.AWAITING_RESOLUTION, ItemState.ESCALATED)
 
@@ -91,7 +96,7 @@ def list_items(
     """A page of a tab, 25 rows at most, as this person may see it; raises WrongRole."""
     needs(person, PersonRole.VIEWER)
     now = utc_now()
-    view, wanted = _view(person, now), wanted_by(person, filters, now)
+    view, wanted = _view(person, now), _wanted(person, tab, filters, now)
     offset = (number - 1) * A_PAGE
     with deployment.database.read() as connection:
         items = queue_rows.queue_items(connection, tab, view, wanted, limit=A_PAGE + 1, offset=offset)
@@ -128,10 +133,11 @@ def tab_counts(
     """How many items each tab has for this person, each counted up to 1,000; raises WrongRole."""
     needs(person, PersonRole.VIEWER)
     now = utc_now()
-    view, wanted = _view(person, now), wanted_by(person, filters, now)
+    view = _view(person, now)
+    wanted = {tab: _wanted(person, tab, filters, now) for tab in QueueTab}
     with deployment.database.read() as connection:
         return {
-            tab: _counted(queue_rows.count_items(connection, tab, view, wanted, most=MOST_COUNTED + 1))
+            tab: _counted(queue_rows.count_items(connection, tab, view, wanted[tab], most=MOST_COUNTED + 1))
             for tab in QueueTab
         }
 
@@ -144,9 +150,23 @@ def filter_choices(deployment: Deployment) -> FilterChoices:
         )
 
 
-def hides_from(person: Person, item: ReviewItem) -> bool:
-    """Whether lists leave out for this person what would tell what the judges said of an item."""
-    return (item.blind or item.stream == Stream.AUDIT) and not knows_reasons(person)
+def hides_from(person: Person, item: ReviewItem, *, answered: bool) -> bool:
+    """Whether lists leave out for this person what would tell what the judges said of an item.
+
+    Of an open one everybody may still give a blind first pass, authors too. `answered`: they did, in this round.
+    """
+    if answered or not (item.blind or item.stream == Stream.AUDIT):
+        return False
+    return item.state == ItemState.OPEN or not knows_reasons(person)
+
+
+def tells_reasons(person: Person, tab: QueueTab) -> bool:
+    """Whether a tab's filter may tell true reasons and streams apart: nobody reviews blind any more what is under it."""
+    return tab not in OPEN_TABS and knows_reasons(person)
+
+
+def _wanted(person: Person, tab: QueueTab, filters: QueueFilter, now: datetime) -> Wanted:
+    return wanted_by(filters, now, hidden=not tells_reasons(person, tab))
 
 
 def _view(person: Person, now: datetime) -> Viewpoint:
@@ -162,17 +182,23 @@ def _rows(
 ) -> tuple[QueueRow, ...]:
     listed = list(items)
     holders = queue_rows.holders_of(connection, [item.item_id for item in listed], now)
+    answered = answered_by(connection, person.person_id, listed)
     overdue_before = now - timedelta(hours=deployment.settings.review_sla_hours)
-    return tuple(_row(person, item, holders.get(item.item_id, []), overdue_before) for item in listed)
+    return tuple(
+        _row(person, item, holders.get(item.item_id, []), overdue_before, answered=item.item_id in answered)
+        for item in listed
+    )
 
 
-def _row(person: Person, item: ReviewItem, holders: list[Holder], overdue_before: datetime) -> QueueRow:
+def _row(
+    person: Person, item: ReviewItem, holders: list[Holder], overdue_before: datetime, *, answered: bool
+) -> QueueRow:
     mine = [one for one in holders if one.person_id == person.person_id]
     # who practises on a gold item is not told: it would tell that the item is one
     others = [one for one in holders if one.kind != SlotKind.GOLD]
     held = next(iter([*mine, *others]), None)
     compared = any(one.kind == SlotKind.GOLD for one in mine)
-    hidden = compared or hides_from(person, item)
+    hidden = compared or hides_from(person, item, answered=answered)
     seen = as_waiting(item) if compared else seen_item(item, hidden=hidden)
     return QueueRow(
         item=seen,

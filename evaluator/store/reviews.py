@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from evaluator.model.capture import Fidelity
-from evaluator.model.review import Review, ReviewKind, Stream
+from evaluator.model.review import Review, ReviewItem, ReviewKind, Stream
 from evaluator.model.run import Run
 from evaluator.model.verdict import Verdict, VerdictLabel, VerdictSource
 from evaluator.store.database import as_row, insert_into, table_of
@@ -81,6 +81,19 @@ def reviews_of_items(connection: Connection, item_ids: Collection[str]) -> dict[
     ):
         found.setdefault(one.item_id, []).append(one)
     return found
+
+
+def answered_by(connection: Connection, person_id: str, items: Iterable[ReviewItem]) -> set[str]:
+    """The ids of those items that a person answered in the round each is in, taken back since or not."""
+    rounds = {item.item_id: item.round for item in items}
+    rows = connection.execute(
+        select(_review.c.item_id, _review.c.round).where(
+            _review.c.item_id.in_(rounds),
+            func.coalesce(_review.c.person_id, "") == person_id,
+            _review.c.kind != ReviewKind.RETRACTION,
+        )
+    )
+    return {row.item_id for row in rows if row.round == rounds[row.item_id]}
 
 
 def reviews_of_event(connection: Connection, event_id: str) -> list[Review]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, select, true
 
 from evaluator.model.review import ItemState
 from evaluator.store.database import table_of
@@ -42,6 +42,30 @@ class WaitingTotal:
     escalated: int = 0
     disagreements: int = 0
     oldest_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingReason:
+    """How many open items wait for a reason, in a stream; an item with several counts for each."""
+
+    reason: str
+    stream: str
+    open: int
+
+
+def waiting_reasons(connection: Connection) -> list[WaitingReason]:
+    """Open items by reason and stream, the most first: numbers, which tell nothing of any one item."""
+    each = func.json_each if connection.dialect.name == "sqlite" else func.jsonb_array_elements_text
+    reason = each(_item.c.reasons).table_valued("value", name="reason")
+    number = func.count().label("number")
+    query = (
+        select(reason.c.value, _item.c.stream, number)
+        .select_from(_item.join(reason, true()))
+        .where(_item.c.state == ItemState.OPEN)
+        .group_by(reason.c.value, _item.c.stream)
+    )
+    found = [WaitingReason(str(row.value), str(row.stream), row.number) for row in connection.execute(query)]
+    return sorted(found, key=lambda one: (-one.open, one.reason, one.stream))
 
 
 def waiting_reviews(connection: Connection, *, overdue_before: datetime) -> list[WaitingReviews]:

@@ -35,8 +35,11 @@ def test_status_says_how_much_waits_for_whom(deployment: Deployment, capsys: Pri
     assert run(["review", "status", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["total"]["waiting"], told["groups"][0]["rubric_id"]) == (2, "support")
+    assert told["reasons"] == [{"reason": "critical_fail", "stream": "targeted", "open": 2}]
     assert run(["review", "status"]) == 0
-    assert "Support" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Support" in printed
+    assert "critical criterion failed" in printed
 
 
 def test_items_are_listed_by_tab_and_filter(deployment: Deployment, capsys: Printed) -> None:
@@ -49,11 +52,18 @@ def test_items_are_listed_by_tab_and_filter(deployment: Deployment, capsys: Prin
     assert listed(capsys) == ["ticket-a"]
     assert listed(capsys, "--tab", "in_progress") == ["ticket-b"]
     assert listed(capsys, "--tab", "done") == ["ticket-c"]
-    assert listed(capsys, "--stream", "targeted") == []
+    assert listed(capsys, "--stream", "picked") == []
+    assert listed(capsys, "--stream", "targeted") == ["ticket-a"]
+    assert listed(capsys, "--tab", "done", "--stream", "audit") == []
     assert listed(capsys, "--reason", "policy") == ["ticket-a"]
     assert listed(capsys, "--hours", "2") == []
     assert run(["review", "list"]) == 0
-    assert "random audit" in capsys.readouterr().out
+    assert "sent by policy" in capsys.readouterr().out
+    assert run(["review", "list", "--tab", "done"]) == 0
+    assert "critical criterion failed" in capsys.readouterr().out
+    assert run(["review", "list", "--json"]) == 0
+    (open_item,) = json.loads(capsys.readouterr().out)
+    assert (open_item["stream"], open_item["reasons"]) == (None, ["policy"])
 
 
 def test_a_tab_or_reason_that_does_not_exist_is_refused(deployment: Deployment, capsys: Printed) -> None:

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluator.errors import BadInput
+from evaluator.model.columns import utc_now
 from evaluator.model.review import Stream
-from evaluator.review_state import REASONS
-from evaluator.reviewing.queue_filter import LONGEST_AGE_HOURS, QueueFilter
+from evaluator.review_state import NEUTRAL, REASONS, TELLING
+from evaluator.reviewing.queue_filter import LONGEST_AGE_HOURS, QueueFilter, wanted_by
 
 names = st.text(max_size=50).map(str.strip)
 filters = st.builds(
@@ -44,6 +45,28 @@ def test_what_is_not_allowed_is_named(field: str, value: str, told: str) -> None
         QueueFilter.from_mapping({field: value})
     assert told in raised.value.message
     assert len(raised.value.message) < 300
+
+
+NOW = utc_now()
+
+
+@given(filters)
+def test_nothing_that_is_to_be_reviewed_blind_is_told_apart(one: QueueFilter) -> None:
+    told = wanted_by(one, NOW, hidden=True)
+    assert set(told.reasons) <= set(NEUTRAL)
+    assert told.streams in ((), ("audit", "targeted"), ("picked",))
+    neutral = one.neutral
+    assert neutral.neutral == neutral
+    assert neutral.reason not in TELLING
+    assert neutral.stream in ("", "picked")
+    assert neutral.restricts == one.restricts or one.reason in NEUTRAL or one.stream
+
+
+@given(filters)
+def test_a_filter_asks_for_what_it_names_where_nothing_is_hidden(one: QueueFilter) -> None:
+    told = wanted_by(one, NOW, hidden=False)
+    assert told.streams == ((one.stream,) if one.stream else ())
+    assert set(told.reasons) == (set(TELLING) if one.reason == "policy" else {one.reason} - {""})
 
 
 def test_other_names_of_a_form_are_left_alone() -> None:
