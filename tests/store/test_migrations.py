@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +56,7 @@ def migrate_to(database: Database, revision: str) -> None:
 
 
 def test_a_migrated_database_is_what_the_tables_say(empty: Database) -> None:
-    upgrade(empty)
+    migrate_to(empty, "head")
     with empty.read() as connection:
         assert schema_revision(connection) == HEAD
         ours = SQLModel.metadata
@@ -67,6 +68,52 @@ def test_a_migrated_database_is_what_the_tables_say(empty: Database) -> None:
             },
         )
         assert compare_metadata(context, ours) == []
+
+
+_OF_POSTGRES = """
+    SELECT table_name, column_name,
+        data_type || '/' || is_nullable || '/' || is_identity || '/' || coalesce(column_default LIKE 'nextval%', false)
+    FROM information_schema.columns WHERE table_schema = 'public'
+    UNION ALL SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+    UNION ALL SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace"""
+_DEFAULT = re.compile(r" DEFAULT ('[^']*'|\d+)")
+"""What a migration gave to the rows of then; whatever is written since names every column."""
+
+
+def structure(database: Database) -> set[tuple[str, ...]]:
+    """Tables, columns, indexes and constraints, whatever their order."""
+    with database.read() as connection:
+        if not database.is_sqlite:
+            return {tuple(row) for row in connection.execute(sa.text(_OF_POSTGRES))}
+        rows = connection.execute(sa.text("SELECT tbl_name, name, sql FROM sqlite_master")).all()
+    lines = [
+        (row.tbl_name, row.name, line)
+        for row in rows
+        for line in re.split(r",(?![^(]*\))|\(", row.sql or "", flags=re.M)
+    ]
+    return {(table, name, re.sub(r"[\s\")]+", " ", _DEFAULT.sub("", line)).strip()) for table, name, line in lines}
+
+
+def test_a_new_database_is_what_a_migrated_one_is(empty: Database) -> None:
+    migrate_to(empty, "head")
+    migrated = structure(empty)
+    with empty.write() as connection:
+        SQLModel.metadata.drop_all(connection)
+        connection.execute(sa.text("DROP TABLE alembic_version"))
+    upgrade(empty)
+    assert structure(empty) == migrated
+    assert len(migrated) > 300
+    with empty.read() as connection:
+        assert schema_revision(connection) == HEAD
+
+
+def test_a_database_that_lost_its_revision_is_not_taken_for_a_new_one(empty: Database) -> None:
+    migrate_to(empty, "0002")
+    with empty.write() as connection:
+        connection.execute(sa.text("DROP TABLE alembic_version"))
+    with pytest.raises(sa.exc.DBAPIError):
+        upgrade(empty)
 
 
 def test_rubric_versions_of_the_first_schema_keep_their_meaning(empty: Database) -> None:
