@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 from evaluator.model.columns import utc_now
 from evaluator.model.judgement import JudgementState
 from evaluator.model.operation import Failure, JudgePause, Spend, WorkerBeat
+from evaluator.model.verdict import VerdictSource
 from evaluator.store.database import as_row, insert_into, table_of
 from evaluator.store.tables import (
     ArrivalRow,
@@ -55,6 +56,7 @@ class Overview:
     retrying: int = 0
     """Due judgements that have failed at least once."""
     verdicts: dict[str, int] = field(default_factory=dict)
+    """Verdict → what judges said, never people."""
     rollups: dict[str, int] = field(default_factory=dict)
     """Verdict → rollups in force."""
     outcomes: dict[str, int] = field(default_factory=dict)
@@ -88,7 +90,7 @@ def overview(connection: Connection, *, now: datetime, worker_seen_after: dateti
         judgements=counts(_judgement.c.state),
         not_evaluable=counts(_judgement.c.reason, _judgement.c.state == JudgementState.NOT_EVALUABLE),
         retrying=count(_judgement, _judgement.c.state == JudgementState.DUE, _judgement.c.attempts > 0),
-        verdicts=counts(_verdict.c.verdict),
+        verdicts=counts(_verdict.c.verdict, _verdict.c.source == VerdictSource.JUDGE),
         rollups=counts(_rollup.c.verdict, _rollup.c.current),
         outcomes=counts(_outcome.c.final_outcome, _outcome.c.current),
         decided_by=counts(_outcome.c.decided_by, _outcome.c.current),

@@ -9,7 +9,8 @@ from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Connection, Select, TextClause, and_, exists, func, or_, select, text
 
-from evaluator.model.review import ItemState, ReviewItem, SlotKind, SlotState
+from evaluator.model.columns import utc_now
+from evaluator.model.review import ItemState, ReviewItem, SlotKind, SlotState, Stream
 from evaluator.store.database import table_of
 from evaluator.store.review_claims import DECLINES, OPEN_SLOT, Wanted, restrictions
 from evaluator.store.review_items import WAITING
@@ -103,6 +104,21 @@ def _under(connection: Connection, tab: QueueTab, view: Viewpoint) -> list[Colum
             return [_item.c.state == ItemState.AWAITING_RESOLUTION, *theirs]
         case QueueTab.DONE:
             return [_DONE[connection.dialect.name], *theirs]
+
+
+def events_to_judge_unseen(connection: Connection, event_ids: Collection[str], person_id: str) -> set[str]:
+    """Which of these events the person may yet be asked about blind: what judges said of them would tell.
+
+    Gold items are asked of who has not seen them, however long they are done.
+    """
+    view = Viewpoint(person_id, utc_now(), only_reviewed=False)
+    found = select(_item.c.event_id).where(
+        _item.c.event_id.in_(event_ids),
+        or_(_item.c.blind, _item.c.stream == Stream.AUDIT),
+        or_(_item.c.state.in_(WAITING), _item.c.gold),
+        ~_was_reviewed_by(view),
+    )
+    return set(connection.execute(found).scalars())
 
 
 def _reviewed_by(view: Viewpoint) -> Select[tuple[str]]:

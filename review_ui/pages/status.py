@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,12 +12,16 @@ from fastapi.responses import HTMLResponse
 from evaluator.deployment import Deployment
 from evaluator.model.columns import utc_now
 from evaluator.model.outcome import DecidedBy, FinalOutcome
+from evaluator.model.person import PersonRole
 from evaluator.situation import Situation, situation_of
+from evaluator.store.database import Connection
 from evaluator.store.event_list import EventLine, list_events
+from evaluator.store.queue_rows import events_to_judge_unseen
 from evaluator.wording import DECIDED_BY, plural
 from review_ui.charts import HUE, ICON, VERDICT_ORDER, Share, shares
 from review_ui.guard import SeesPages, is_local, may_see_pages
 from review_ui.presentation import page
+from review_ui.visitor import Visitor
 
 LATEST = 15
 REFRESH_SECONDS = 10
@@ -76,6 +81,7 @@ def show_status(
     situation = situation_of(deployment, utc_now())
     with deployment.database.read() as connection:
         lines = list_events(connection, limit=LATEST)
+        unseen = _kept_from(connection, visitor, lines)
     is_moving = situation.progress.on_the_way > 0 or situation.progress.open_runs > 0
     context = StatusPage(
         situation=situation,
@@ -83,7 +89,7 @@ def show_status(
         stages=stages_of(situation),
         verdicts=shares(situation.overview.verdicts, VERDICT_ORDER),
         outcomes=shares(outcomes_of_all(situation), OUTCOME_ORDER),
-        latest=tuple(_row(line) for line in lines),
+        latest=tuple(_row(line, is_kept=line.event.event_id in unseen) for line in lines),
         address=_address(request, deployment),
         refreshing=is_moving and refresh != "off",
         may_refresh=is_moving,
@@ -143,7 +149,16 @@ def _told(*parts: tuple[int, str]) -> str:
     return ", ".join(f"{number:,} {word}" for number, word in parts if number > 0)
 
 
-def _row(line: EventLine) -> EventRow:
+def _kept_from(connection: Connection, visitor: Visitor, lines: Sequence[EventLine]) -> set[str]:
+    """Events whose outcome a reviewer does not read here, for they may yet be asked about them blind."""
+    if visitor.person is None or not visitor.may(PersonRole.REVIEWER):
+        return set()
+    return events_to_judge_unseen(connection, [line.event.event_id for line in lines], visitor.person.person_id)
+
+
+def _row(line: EventLine, *, is_kept: bool) -> EventRow:
+    if is_kept:
+        return EventRow(line, "after your review", "unknown", ICON["unknown"], "—")
     outcome = FinalOutcome(line.outcome.final_outcome) if line.outcome else FinalOutcome.PENDING
     decided_by = DecidedBy(line.outcome.decided_by) if line.outcome else DecidedBy.NONE
     hue = HUE.get(outcome, "unknown")

@@ -10,11 +10,18 @@ from fastapi.testclient import TestClient
 from evaluator.deployment import Deployment
 from evaluator.model.columns import utc_now
 from evaluator.model.judgement import NotEvaluable
+from evaluator.model.person import PersonRole
+from evaluator.model.review import Stream
+from evaluator.model.verdict import VerdictLabel
+from evaluator.reviewing.adjudication import mark_gold
 from evaluator.situation import IN_WORDS
 from evaluator.store.judgements import pause_judge
-from evaluator.store.operations import beat, record_failure
+from evaluator.store.operations import beat, overview, record_failure
+from tests.accounts.people_world import sign_in, somebody
 from tests.plugin_packages import Package, installed
 from tests.review_ui.page_checks import assert_well_made
+from tests.reviewing.answering import answer
+from tests.reviewing.review_world import item_in_queue, judged_event
 from tests.world import CHECKED_RUBRIC, Actor, add_rubric, judge_all, reported_run
 
 
@@ -136,3 +143,48 @@ def test_static_files_are_kept_by_their_content(browser: TestClient) -> None:
     assert "immutable" in answer.headers["cache-control"]
     assert browser.get("/static/000000000000/adjudge.css").status_code == 404
     assert browser.get("/static/000000000000/..%2Fserver.py").status_code == 404
+
+
+def rows(text: str) -> dict[str, str]:
+    """Event → its outcome and who decided it, as the table of the latest events says it."""
+    found = re.findall(r'class="id" title="([^"]+)".*?</span> ([^<]+)</span></td>\s*<td>([^<]+)</td>', text, re.S)
+    return {event: f"{outcome}, {by}" for event, outcome, by in found}
+
+
+def test_who_may_yet_review_an_event_blind_does_not_read_its_outcome_here(
+    browser: TestClient, deployment: Deployment
+) -> None:
+    ada, vera = somebody(deployment), somebody(deployment, "Vera", PersonRole.VIEWER)
+    asked = item_in_queue(deployment, event_id="asked", stream=Stream.AUDIT)
+    item_in_queue(deployment, event_id="open", blind=False)
+    judged_event(deployment, "judged")
+    sign_in(browser, deployment, ada)
+    text = browser.get("/").text
+    assert_well_made(text)
+    assert rows(text) == {
+        "asked": "after your review, —",
+        "open": "success, judge",
+        "judged": "success, judge",
+    }
+    answer(deployment, ada, asked, VerdictLabel.FAIL)
+    assert rows(browser.get("/").text)["asked"] == "failed, human"
+    sign_in(browser, deployment, vera)
+    assert "after your review" not in browser.get("/").text
+
+
+def test_gold_items_are_kept_from_those_who_have_not_seen_them(browser: TestClient, deployment: Deployment) -> None:
+    ada, bea = somebody(deployment), somebody(deployment, "Bea")
+    item = item_in_queue(deployment, event_id="known")
+    answer(deployment, bea, item, VerdictLabel.FAIL)
+    mark_gold(deployment, somebody(deployment, "Eve", PersonRole.AUTHOR), item.item_id, True)
+    sign_in(browser, deployment, ada)
+    assert rows(browser.get("/").text) == {"known": "after your review, —"}
+    sign_in(browser, deployment, bea)
+    assert rows(browser.get("/").text) == {"known": "failed, human"}
+
+
+def test_verdicts_of_people_are_not_counted_as_those_of_judges(browser: TestClient, deployment: Deployment) -> None:
+    answer(deployment, somebody(deployment), item_in_queue(deployment), VerdictLabel.FAIL)
+    with deployment.database.read() as connection:
+        seen = overview(connection, now=utc_now(), worker_seen_after=utc_now())
+    assert seen.verdicts == {"pass": 1}
