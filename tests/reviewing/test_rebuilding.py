@@ -22,7 +22,7 @@ from evaluator.reviewing.review_desk import claim_item, escalate
 from evaluator.reviewing.review_ground import hold, last_said
 from evaluator.reviewing.review_submission import revise, submit
 from evaluator.reviewing.review_undo import undo
-from evaluator.settlement import hear_people
+from evaluator.settlement import hear_people, resolve_events
 from evaluator.store import outcomes, runs
 from evaluator.store.database import Connection
 from evaluator.store.reviews import reviews_of_item, standing_verdicts
@@ -63,13 +63,14 @@ def told(deployment: Deployment, event_id: str) -> dict[str, Any]:
 
 
 def derive_again(deployment: Deployment, event_id: str) -> None:
-    """Forget the event's signals and outcomes, and make them of its rollups and reviews."""
+    """Forget what judges and people signalled and the event's outcomes, and make them of its rollups and reviews."""
 
     def act(connection: Connection) -> None:
         workflows = runs.lock_events(connection, [event_id])
-        for table in ("signal", "outcome"):
-            connection.exec_driver_sql(f"DELETE FROM {table} WHERE event_id = '{event_id}'")
+        connection.exec_driver_sql(f"DELETE FROM signal WHERE source <> 'sor' AND event_id = '{event_id}'")
+        connection.exec_driver_sql(f"DELETE FROM outcome WHERE event_id = '{event_id}'")
         hear_people(connection, workflows, {}, utc_now())
+        resolve_events(connection, workflows, outcomes.signals_of_events(connection, [event_id]), utc_now())
 
     deployment.database.transact(act)
 
