@@ -18,6 +18,7 @@ from review_ui.item_links import ItemLinks
 from review_ui.rendering.content import FOLDED_AT, Mark, Rendered, difference, raw, rendered
 from review_ui.rendering.run_steps import shown_steps, steps_of
 
+NOTHING = Markup('<p class="quiet">nothing was captured</p>')
 MOST_STEPS = 200
 LONG = 8_000
 """Characters from which laying content out is what one waits for."""
@@ -177,6 +178,9 @@ def _content(
     parts: dict[str, ShownPart] = {}
     found = dict.fromkeys((mark.text for mark in marks), False)
     for number, part in enumerate(sorted(run.shown, key=lambda one: one.name != answer), 1):
+        if part.value is None:
+            parts[part.name] = _missing(part)
+            continue
         wanted = [mark for mark in marks if not found[mark.text]]
         limit = None if whole == part.name else FOLDED_AT
         drawn = (raw if is_raw else rendered)(part.value, marks=wanted, limit=limit, anchors=f"evidence-{number}")
@@ -209,19 +213,29 @@ def _part(part: ContentPart, drawn: Rendered, links: ItemLinks) -> ShownPart:
     )
 
 
+def _missing(part: ContentPart) -> ShownPart:
+    return ShownPart(part.name, NOTHING, "", "", "", is_long=False)
+
+
 def size_of(characters: int) -> str:
     """`812 characters`, then `412 KB`."""
     return plural(characters, "character") if characters < 2_000 else f"{round(characters / 1000):,} KB"
 
 
 def _differences(first: SheetRun, run: SheetRun, links: ItemLinks, whole: str) -> tuple[Pane, ...]:
-    before = {part.name: part.value for part in first.shown}
+    before = {part.name: part.value for part in first.shown if part.value is not None}
     parts = tuple(
         _part(
             part,
-            difference(before.get(part.name, ""), part.value, limit=None if whole == part.name else FOLDED_AT),
+            difference(
+                before.get(part.name, ""),
+                "" if part.value is None else part.value,
+                limit=None if whole == part.name else FOLDED_AT,
+            ),
             links.shown(view=View.DIFFERENCE),
         )
+        if part.name in before or part.value is not None
+        else _missing(part)
         for part in run.shown
     )
     return (Pane("pane-difference", f"Attempt 1 against attempt {run.number}", parts),)

@@ -8,14 +8,15 @@ from datetime import datetime
 
 from evaluator.model.person import Person, PersonRole
 from evaluator.model.review import ItemState, Review, ReviewKind, SlotKind
-from evaluator.model.verdict import CriterionVerdict, VerdictLabel
+from evaluator.model.verdict import CriterionLabel, CriterionVerdict, VerdictLabel
 from evaluator.reviewing.review_form import LONGEST_NOTE
 from evaluator.reviewing.review_sheet import JudgeSaid, Mode, ReviewSheet, SheetCriterion, SheetOption
+from evaluator.scoring import score
 from evaluator.wording import ago
 from review_ui.charts import ICON
 from review_ui.item_links import ItemLinks
 from review_ui.review_words import STATE, Said, answer_said, minutes_left, review_said, said
-from review_ui.rubric_words import short
+from review_ui.rubric_words import check_in_words, short
 
 ANSWER_FIELD = "answer."
 """What a criterion's field is called in the form, before its id."""
@@ -158,6 +159,9 @@ class ItemView:
     note: str
     own_note: str
     verdict: str
+    """What the person picked in the place of what the answers come to; empty where nothing."""
+    proposed: str
+    """What the answers come to, where no person is asked any; else empty."""
     why: str
     changing: bool
     said: str
@@ -169,8 +173,15 @@ class ItemView:
         return tuple(one for one in self.criteria if one.options)
 
     @property
-    def verdicts(self) -> tuple[str, ...]:
-        return tuple(VerdictLabel)
+    def verdicts(self) -> tuple[Said, ...]:
+        return tuple(map(said, VerdictLabel))
+
+    @property
+    def verdict_from(self) -> str:
+        """Where the verdict comes from, until a script says it more exactly."""
+        if self.single:
+            return "follows the answer you press"
+        return "as answered" if self.proposed else "as answered, unless you pick one"
 
     @property
     def cannot_reasons(self) -> tuple[str, ...]:
@@ -234,6 +245,7 @@ def view_of(
         note=shown.note,
         own_note=sheet.mine.note if sheet.mine else "",
         verdict=shown.verdict,
+        proposed="" if asked else _proposed(sheet),
         why=shown.why,
         changing=shown.changing,
         said=f"{toast} {'. '.join(heading)}." if toast else f"{'. '.join(heading)}.",
@@ -305,6 +317,17 @@ def _facts(sheet: ReviewSheet) -> Iterator[tuple[str, str]]:
         yield "Environment", sheet.event.environment
 
 
+def _proposed(sheet: ReviewSheet) -> str:
+    answers = [
+        CriterionVerdict(
+            id=one.criterion_id,
+            verdict=CriterionLabel.NOT_APPLICABLE if one.not_applicable else one.by_code or CriterionLabel.UNKNOWN,
+        )
+        for one in sheet.criteria
+    ]
+    return str(score(sheet.rubric.criteria, answers, sheet.rubric.verdict).verdict)
+
+
 def _is_to_settle(sheet: ReviewSheet) -> bool:
     return sheet.item.state in (ItemState.ESCALATED, ItemState.AWAITING_RESOLUTION)
 
@@ -367,20 +390,25 @@ def _criterion(
     mine = _answer_in(sheet.mine, one.criterion_id)
     return ShownCriterion(
         criterion_id=one.criterion_id,
-        question=one.question or f"{one.criterion_id.replace('-', ' ')}: {one.check.replace('_', ' ')}",
+        question=one.question or _checked(one, sheet),
         field=ANSWER_FIELD + one.criterion_id,
         critical=one.critical,
         weight=one.weight,
         options=tuple(_options(one, given.answers.get(one.criterion_id, ""))),
         code_word=code,
         code_says=str("not_applicable" if one.not_applicable else one.by_code or "unknown"),
-        code_why="left out for this content" if one.not_applicable else "by code",
+        code_why="left out for this content" if one.not_applicable else "found by code",
         mine=answer_said(mine, sheet.rubric) if mine and sheet.reveal and one.options else None,
         said=tuple(_said_of_criterion(one.criterion_id, sheet, person, mine, found)) if one.options else (),
     )
 
 
 def _options(criterion: SheetCriterion, chosen: str) -> Iterator[ShownOption]:
+def _checked(one: SheetCriterion, sheet: ReviewSheet) -> str:
+    criterion = next(each for each in sheet.rubric.criteria if each.id == one.criterion_id)
+    return f"{one.criterion_id.replace('-', ' ')}: {check_in_words(criterion)}"
+
+
     for number, option in enumerate(criterion.options, 1):
         is_level = option.value.lstrip("-").isdigit()
         yield ShownOption(

@@ -35,7 +35,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(asset_url=asset_url, judging_dollars=judging_dollars, moment=moment, plural=plural)
-    environment.filters.update(dollars=dollars, time=time_tag, number=grouped, prose=prose)
+    environment.filters.update(dollars=dollars, time=time_tag, waited=waited_tag, number=grouped, prose=prose)
     return environment
 
 
@@ -69,10 +69,20 @@ def page(
 @pass_context
 def time_tag(context: Context, at: datetime) -> Markup:
     """A relative time with the absolute one beside it, in the visitor's time zone."""
+    return _time(context, at, ago(at, utc_now()))
+
+
+@pass_context
+def waited_tag(context: Context, since: datetime) -> Markup:
+    """How long it has been since then, such as `6 min`, with that time beside it."""
+    return _time(context, since, ago(since, utc_now()).removesuffix(" ago"))
+
+
+def _time(context: Context, at: datetime, words: str) -> Markup:
     visitor: Visitor = context.get("visitor") or ANONYMOUS
     absolute = f"{at.astimezone(visitor.time_zone):%Y-%m-%d %H:%M:%S %Z}"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        at.isoformat(timespec="seconds"), absolute, escape(ago(at, utc_now()))
+        at.isoformat(timespec="seconds"), absolute, escape(words)
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from evaluator.model.backtest import BacktestState
 from evaluator.model.rollup import RollupRule
-from evaluator.model.rubric import Criterion, JudgeSpec, Role, Rubric
+from evaluator.model.rubric import CheckName, Criterion, JudgeSpec, Role, Rubric
 from evaluator.wording import noun
 
 ROLLUP = {
@@ -77,6 +77,22 @@ def _judges(specs: Sequence[JudgeSpec], names: Sequence[str]) -> str:
     if len(names) > 1:
         return f"a panel of {' and '.join(names)}{times}"
     return f"{names[0]}{times}"
+
+
+def check_in_words(criterion: Criterion) -> str:
+    """What a code check asks of the content, as a person would say it: `fields must be valid JSON`."""
+    of, value = "the answer" if criterion.of == "answer" else criterion.of, criterion.value
+    told: dict[str, str] = {
+        CheckName.CONTAINS_URL: f"{of} must hold a link",
+        CheckName.JSON_VALID: f"{of} must be valid JSON",
+        CheckName.JSON_SCHEMA: f"{of} must fit the rubric's schema",
+        CheckName.REGEX: f"{of} must match the rubric's pattern",
+        CheckName.MAX_LENGTH: f"{of} must not be longer than {value} characters",
+        CheckName.CONTAINS: f"{of} must hold the rubric's words",
+        CheckName.EQUALS_REFERENCE: f"{of} must equal the reference",
+        CheckName.FOUND_IN: f"every value of {of} must stand in {value}",
+    }
+    return told.get(criterion.check or "", f"{of} must pass {criterion.check}")
 
 
 def standing_of_criterion(criterion: Criterion) -> tuple[str, ...]:

@@ -141,26 +141,51 @@
   // What the answers come to, as evaluator/scoring.py says it; the server computes it again.
   function propose() {
     const form = rail();
-    const asAnswered = form && find("[data-as-answered]", form);
-    if (!asAnswered || !find("button.submit", form)) return;
+    const choice = form && find("#verdict", form);
+    if (!choice) return;
+    const known = criteria().length;
+    const { verdict, open } = comesTo(form);
+    const { picked } = choice.dataset;
+    const overrides = Boolean(picked) && picked !== verdict;
+    for (const one of all("input", choice)) {
+      one.checked = one.value === (picked || verdict);
+      one.parentElement.toggleAttribute("data-as-answered-one", overrides && one.value === verdict);
+    }
+    const asAnswered = verdict ? "as answered" : `${known - open} of ${known} answered`;
+    const instead = verdict ? `yours; the answers come to ${verdict}` : "picked by you";
+    find("#verdict-from", form).textContent = overrides ? instead : isSingle(form) ? "follows the answer you press" : asAnswered;
+    find("[data-as-answered]", form).hidden = !overrides;
+    askWhy(form, overrides);
+  }
+
+  const isSingle = (form) => !find("button.submit", form);
+
+  // What a verdict other than the answers' needs before it can be sent; one answer alone is known once it is pressed.
+  function askWhy(form, overrides) {
+    find("#note", form).required = overrides && !isSingle(form);
+    find(".note-why", form).textContent = overrides ? "say why the verdict is another" : "optional";
+  }
+
+  function pick(choice, value) {
+    choice.dataset.picked = value === comesTo(rail()).verdict ? "" : value;
+    propose();
+    keepDraft();
+    if (find("#note", rail()).required) find("#note", rail()).scrollIntoView({ block: "nearest" });
+  }
+
+  // The verdict of the answers given, with `pressed` in the place of the only one that is asked; "" while one is open.
+  function comesTo(form, pressed) {
     const weights = { pass: 0, fail: 0, unknown: 0 };
     let criticalFails = false, criticalUnknown = false, open = 0;
     for (const one of all(".asked", form)) {
-      const says = one.dataset.given ?? find("input:checked", one)?.dataset.says;
+      const says = one.dataset.given ?? find("input:checked", one)?.dataset.says ?? pressed;
       if (says === undefined) { open += 1; continue; }
       if (says === "not_applicable") continue;
       weights[says] += Number(one.dataset.weight);
       if ("critical" in one.dataset && says === "fail") criticalFails = true;
       if ("critical" in one.dataset && says === "unknown") criticalUnknown = true;
     }
-    const verdict = open ? "" : verdictOf(weights, criticalFails, criticalUnknown, form.dataset);
-    const known = criteria().length;
-    asAnswered.textContent = verdict ? `${verdict}, as answered` : `${known - open} of ${known} answered`;
-    const chosen = find("#verdict", form).value;
-    const overrides = Boolean(chosen) && chosen !== verdict;
-    const note = find("#note", form);
-    note.required = overrides;
-    find(".note-why", form).textContent = overrides ? "say why the verdict is another" : "optional";
+    return { verdict: open ? "" : verdictOf(weights, criticalFails, criticalUnknown, form.dataset), open };
   }
 
   function verdictOf(weights, criticalFails, criticalUnknown, thresholds) {
@@ -239,9 +264,11 @@
     const form = rail();
     const fields = {};
     for (const one of form.elements) {
+      if (one.name === "verdict") continue;
       if (one instanceof HTMLInputElement && one.type === "radio" && one.checked) fields[one.name] = one.value;
       if (one instanceof HTMLTextAreaElement || one instanceof HTMLSelectElement) fields[one.name] = one.value;
     }
+    fields.verdict = find("#verdict", form)?.dataset.picked ?? "";
     const form_key = form.elements.form_key?.value;
     try { sessionStorage.setItem(draftKey(form), JSON.stringify({ form_key, fields })); } catch { /* full or forbidden */ }
   }
@@ -254,7 +281,8 @@
     if (kept.form_key && form.elements.form_key) form.elements.form_key.value = kept.form_key;
     for (const [name, value] of Object.entries(kept.fields)) {
       const field = form.elements[name];
-      if (field) field.value = value;
+      if (name === "verdict" && field) find("#verdict", form).dataset.picked = value;
+      else if (field) field.value = value;
     }
     say("What you had written is here again.");
   }
@@ -364,8 +392,16 @@
   }
 
   function onClick(event) {
-    const target = event.target.closest("[data-move], [data-opens], [data-retry], [data-forgets]");
+    const target = event.target.closest("[data-move], [data-opens], [data-retry], [data-forgets], [data-as-answered], button[data-says]");
     if (!target) return;
+    if ("says" in target.dataset) {
+      const { picked } = find("#verdict").dataset;
+      find("#note").required = Boolean(picked) && picked !== comesTo(rail(), target.dataset.says).verdict;
+    }
+    if ("asAnswered" in target.dataset) {
+      pick(find("#verdict"), "");
+      (find("#verdict input:checked") ?? find("#verdict input")).focus();
+    }
     if (target.dataset.move) move(target.dataset.move, Number(target.dataset.by ?? 1));
     if (target.dataset.opens) document.getElementById(target.dataset.opens).showModal();
     if ("retry" in target.dataset) failed?.again();
@@ -386,6 +422,10 @@
       if (event.target.checked) goTo(criteria()[0]);
       return;
     }
+    if (event.target.name === "verdict") {
+      pick(find("#verdict"), event.target.value);
+      return;
+    }
     makeCurrent(event.target.closest(".asked") ?? find(".asked[data-current]"));
     propose();
     keepDraft();
@@ -402,7 +442,10 @@
   });
   document.addEventListener("formdata", (event) => {
     count();
-    if (event.target === rail()) event.formData.set("active_ms", String(Math.round(time.active)));
+    if (event.target !== rail()) return;
+    event.formData.set("active_ms", String(Math.round(time.active)));
+    const choice = find("#verdict");
+    if (choice && event.formData.has("verdict")) event.formData.set("verdict", choice.dataset.picked);
   });
   for (const sign of ["keydown", "pointerdown", "pointermove", "wheel", "scroll", "touchmove"]) {
     document.addEventListener(sign, onLife, { capture: true, passive: true });

@@ -39,6 +39,8 @@ def test_what_code_says_can_be_taken_as_it_is(deployment: Deployment, browser: T
     page = browser.get(item).text
     assert_well_made(page)
     assert re.search(r"<button[^>]*>Submit", page)
+    assert re.findall(r'name="verdict" value="(\w+)" checked', page) == ["fail"]
+    assert "the answer must hold a link" in page
     assert browser.post(f"{item}/verdict", data=fields(page)).status_code == 200
     assert said(deployment, item) == [VerdictLabel.FAIL]
 
