@@ -36,7 +36,7 @@ class RecordedReply(_Recorded):
     refusal: str | None
     input_tokens: int = Field(ge=0)
     output_tokens: int = Field(ge=0)
-    cost_usd: str | None = Field(pattern=r"^\d{1,9}(\.\d{1,30})?$")
+    cost_usd: str | None = Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,30})?$")
     """What it cost when it was recorded; None where no price was known."""
 
 

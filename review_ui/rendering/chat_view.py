@@ -9,7 +9,7 @@ from typing import Any
 from evaluator.capture.chat_messages import messages_of
 from evaluator.wording import noun
 from review_ui.rendering.json_view import json_in, shown_json, written
-from review_ui.rendering.markdown_view import reads_as_markdown, shown_markdown
+from review_ui.rendering.markdown_signs import reads_as_markdown
 from review_ui.rendering.text_view import Drawn, cut_at, data_chip, inert, shown_text, with_short_data
 
 Message = Mapping[str, Any]
@@ -265,7 +265,11 @@ def shown_value(value: Any, limit: int) -> Drawn:
         return shown_json(inner, limit)
     if not isinstance(value, str):
         return shown_json(value, limit)
-    return shown_markdown(value, limit) if reads_as_markdown(value) else shown_text(value, limit)
+    if not reads_as_markdown(value):
+        return shown_text(value, limit)
+    from review_ui.rendering.markdown_view import shown_markdown  # 3 MiB that no start needs
+
+    return shown_markdown(value, limit)
 
 
 def transcript(chat: Chat) -> str:

@@ -14,7 +14,7 @@ from evaluator.judging.shown import show
 from review_ui.rendering.chat_view import chat_in, shown_chat, transcript
 from review_ui.rendering.difference_view import shown_difference
 from review_ui.rendering.json_view import json_in, shown_json, written
-from review_ui.rendering.markdown_view import reads_as_markdown, shown_markdown
+from review_ui.rendering.markdown_signs import reads_as_markdown
 from review_ui.rendering.quote_marks import Mark, marked, stands_in
 from review_ui.rendering.shown_pages import ShownPages
 from review_ui.rendering.text_view import MOST_SHOWN, Drawn, shown_text, with_short_data
@@ -60,7 +60,11 @@ def _as_json(value: Any, limit: int, whole: bool) -> Drawn | None:
 
 
 def _as_markdown(value: Any, limit: int, whole: bool) -> Drawn | None:
-    return shown_markdown(value, limit) if isinstance(value, str) and reads_as_markdown(value) else None
+    if not isinstance(value, str) or not reads_as_markdown(value):
+        return None
+    from review_ui.rendering.markdown_view import shown_markdown  # 3 MiB that no start needs
+
+    return shown_markdown(value, limit)
 
 
 def _as_text(value: Any, limit: int, whole: bool) -> Drawn | None:

@@ -58,22 +58,9 @@ TAG_ATTRIBUTE_VALUES = {
 }
 LINK_REL = "noopener noreferrer nofollow ugc"
 
-_EVIDENCE = re.compile(
-    r"^ {0,3}(?:#{1,6} \S|```|~~~|> |(?:[-*+]|\d{1,9}[.)]) +\S|\|.+\||(?:-{3,}|={3,}|\*{3,})[ \t]*$)"
-    r"|\*\*[^\s*][^*\n]{0,300}\*\*|`[^`\n]{1,300}`"
-    r"|\[[^\[\]\n]{0,300}\]\([^()\n]{0,2000}\)|<https?://",
-    re.MULTILINE,
-)
-"""Each alternative looks ahead no further than it says, so that no text takes long."""
-
 
 class NotLaidOut(Exception):
     """The text would take too long to lay out, or not all of it would be seen."""
-
-
-def reads_as_markdown(text: str) -> bool:
-    """Whether a text has signs of markdown: fences, headings, lists, quotes, tables, emphasis, code or links."""
-    return _EVIDENCE.search(text) is not None
 
 
 def shown_markdown(text: str, limit: int) -> Drawn:
