@@ -22,7 +22,7 @@ from evaluator.store.api_keys import audit
 from evaluator.store.database import Connection
 from evaluator.store.outcomes import current_rollups
 from evaluator.store.review_claims import open_slots
-from evaluator.store.review_items import WAITING, add_act, add_items, find_item, reopen_item, set_state
+from evaluator.store.review_items import WAITING, add_act, add_items, find_item, lock_item, reopen_item, set_state
 from evaluator.store.reviews import end_rounds_before
 from evaluator.store.rubric_versions import load_versions, store_version
 from evaluator.store.runs import lock_events, runs_of_events
@@ -140,7 +140,7 @@ def _pick(
     now: datetime,
 ) -> ReviewItem:
     found = _chosen(connection, deployment, event_id, rubric_id)
-    known = find_item(connection, item_id_of(event_id, rubric_id))
+    known = lock_item(connection, item_id_of(event_id, rubric_id))  # whoever escalates it just now holds it alone
     if known is not None and known.state in WAITING:
         _mark(connection, known, note, now)
     else:

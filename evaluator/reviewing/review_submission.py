@@ -12,7 +12,7 @@ from evaluator.deployment import Deployment
 from evaluator.errors import BadInput, ClaimLost, Conflict
 from evaluator.model.columns import utc_now
 from evaluator.model.person import Person, PersonRole
-from evaluator.model.review import ItemState, Review, ReviewKind, ReviewSlot, SlotKind, SlotState
+from evaluator.model.review import ItemState, Review, ReviewAct, ReviewKind, ReviewSlot, SlotKind, SlotState
 from evaluator.model.rubric import Rubric
 from evaluator.model.verdict import Verdict, VerdictLabel, VerdictSource
 from evaluator.reviewing.adjudication import check_adjudicates, record_adjudication
@@ -109,18 +109,36 @@ def _second_opinion(
     was_gold = claimed.detail.get("kind") == SlotKind.GOLD
     slot_kind = SlotKind.GOLD if was_gold else SlotKind.SECOND_OPINION
     seen = ground.has_seen(person, slot_kind)
-    slot = add_slot(
-        connection,
-        ground.item,
-        slot_kind,
-        person.person_id,
-        now=claimed.at,
-        until=now + lease_of(deployment),
-        batch_id=claimed.batch_id,
-    )
-    filled = fill_slot(connection, ground.item.item_id, person.person_id, slot.token or "")
-    assert filled is not None
+    filled = _place_of_their_own(connection, deployment, ground, person, slot_kind, claimed, now)
     return _take(connection, deployment, ground, person, form, looked_at, _KIND_OF[slot_kind], filled, seen, now)
+
+
+def _place_of_their_own(
+    connection: Connection,
+    deployment: Deployment,
+    ground: Ground,
+    person: Person,
+    kind: SlotKind,
+    claimed: ReviewAct,
+    now: datetime,
+) -> ReviewSlot:
+    """A place beyond those that the item wants, filled: what they hold of that kind, else a new one."""
+    me, item = person.person_id, ground.item
+    until, batch_id = now + lease_of(deployment), claimed.batch_id
+    theirs = [
+        one
+        for one in slots_of_item(connection, item.item_id)
+        if (one.round, one.kind, one.state, one.claimed_by) == (item.round, kind, SlotState.OPEN, me)
+    ]
+    held = (
+        take_slot(connection, theirs[0].slot_id, me, now=claimed.at, until=until, batch_id=batch_id)
+        if theirs
+        else None
+    )
+    slot = held or add_slot(connection, item, kind, me, now=claimed.at, until=until, batch_id=batch_id)
+    filled = fill_slot(connection, item.item_id, me, slot.token or "")
+    assert filled is not None
+    return filled
 
 
 def revise(deployment: Deployment, person: Person, form: ReviewForm) -> Submitted:

@@ -562,3 +562,23 @@ def test_a_form_says_what_was_looked_at(deployment: Deployment, ada: Person) -> 
     with pytest.raises(BadInput, match="shown: this field is required"):
         submit(deployment, ada, form)
     assert state(deployment, item) == OPEN
+
+
+@pytest.mark.parametrize("kind", [SlotKind.SECOND_OPINION, SlotKind.GOLD])
+def test_a_second_opinion_fills_the_place_that_its_giver_holds(
+    deployment: Deployment,
+    ada: Person,
+    ben: Person,
+    author: Person,
+    kind: SlotKind,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    item = item_in_queue(deployment)
+    answer(deployment, ben, item, PASS)
+    if kind == SlotKind.GOLD:
+        mark_gold(deployment, author, item.item_id, True)
+        monkeypatch.setattr("evaluator.reviewing.review_desk.gold_is_due", lambda *_: True)
+        assert isinstance(next_item(deployment, ada), Claim)
+    else:
+        claim_item(deployment, ada, item.item_id, kind=kind)
+    assert second_opinion(deployment, ada, form_of(deployment, item.item_id, PASS)).state == DONE
