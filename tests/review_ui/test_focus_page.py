@@ -219,13 +219,22 @@ def test_long_content_is_folded_until_asked_for(deployment: Deployment, browser:
     assert "Show all" not in whole
 
 
+def test_a_part_that_is_not_there_is_said_in_words(
+    deployment: Deployment, browser: TestClient, ada: Person
+) -> None:
+    item = item_in_queue(deployment, run={"input": None, "output": "It arrives on Friday."})
+    page = claimed(browser, item)
+    assert "nothing was captured" in page
+    assert ">null<" not in page
+
+
 def test_an_event_without_content_can_only_be_said_not_to_be_judged(
     deployment: Deployment, browser: TestClient, ada: Person
 ) -> None:
     item = item_in_queue(deployment, run={"input": None, "output": None}, verdict=None)
     page = claimed(browser, item)
     assert "The content of this event is gone." in page
-    assert 'type="radio" name="answer.' not in page
+    assert 'type="radio"' not in page
     assert "Cannot judge: content is gone" in page
     form = form_of(page, cannot_judge="content is gone")
     assert send(browser, item, "verdict", form).status_code == 200
