@@ -17,13 +17,15 @@ from evaluator.model.run import Run
 from evaluator.model.verdict import Verdict, VerdictLabel
 from evaluator.review_priority import head_start
 from evaluator.review_reasons import AUDIT, number_in
+from evaluator.review_state import mark_of
 from evaluator.store.database import Connection
 from evaluator.store.review_claims import open_slots, slots_of_items
 from evaluator.store.review_items import add_acts, add_items, items_by_id, reopen_item, withdraw_item
-from evaluator.store.reviews import end_rounds_before, last_taken_runs, standing_verdicts
+from evaluator.store.reviews import end_rounds_before, last_taken_runs, shown_to_reviewers, standing_verdicts
+from evaluator.store.runs import load_runs
 
 NEW_ATTEMPT = "new_attempt"
-"""The reason of an item that is opened again because another run decides than the one people saw."""
+"""The reason of an item that is opened again: another run decides than the one people saw, or more content came to it."""
 POLICY, JUDGE = "policy", "judge"
 """Who brings items in and out, and who opens them again."""
 
@@ -52,6 +54,8 @@ class Known:
     """Somebody holds or reviewed it."""
     said: VerdictLabel | None
     """What people say of the event, in an earlier round where they have not spoken in this one; None where nothing."""
+    outdated: bool = False
+    """More content came since to the run that they saw."""
 
 
 def step(rollup: Rollup, known: Known | None) -> Step:
@@ -59,8 +63,8 @@ def step(rollup: Rollup, known: Known | None) -> Step:
 
     A rollup with reasons that waits for nothing brings an item in, or a withdrawn one back. An item that nobody holds
     or reviewed follows its rollup, and is withdrawn once no reason is left, unless somebody picked it. One that is
-    done is opened again where another run decides than the one people saw and the judges say something else; it is
-    withdrawn again where they come to say what people said.
+    done is opened again where another run decides than the one people saw, or more content came to that, and the judges
+    say something else; it is withdrawn again where they come to say what people said.
     """
     if rollup.waiting:
         return Step.NOTHING
@@ -73,7 +77,7 @@ def step(rollup: Rollup, known: Known | None) -> Step:
             return Step.REOPEN if wanted else Step.NOTHING
         case ItemState.OPEN if not known.touched:
             return Step.RENEW if wanted or known.item.stream == Stream.PICKED else Step.WITHDRAW
-        case ItemState.DONE if is_outdated(known.item, rollup):
+        case ItemState.DONE if known.outdated or is_outdated(known.item, rollup):
             return Step.REOPEN if wanted else Step.NOTHING
     return Step.NOTHING
 
@@ -86,13 +90,25 @@ def is_outdated(item: ReviewItem, rollup: Rollup) -> bool:
 
 
 def bring_in(
-    connection: Connection, rollups: Sequence[Rollup], rubrics: Mapping[str, Rubric], now: datetime
+    connection: Connection,
+    rollups: Sequence[Rollup],
+    rubrics: Mapping[str, Rubric],
+    now: datetime,
+    *,
+    unchanged: Collection[Rollup] = (),
 ) -> None:
-    """Let items follow fresh revisions of rollups, their events held by the transaction; `rubrics` by version."""
-    if not any(one.review_reasons or one.revision > 1 for one in rollups):
-        return  # nothing asks for people and, at first revisions, nothing ever did
+    """Let items follow fresh revisions of rollups, their events held by the transaction; `rubrics` by version.
+
+    `unchanged` are rollups that say the same of what was judged again: they matter to who judged other content.
+    """
     of_item = {item_id_of(one.event_id, one.rubric_id): one for one in rollups if one.rubric_version in rubrics}
-    known = _known(connection, of_item, now)
+    if not any(one.review_reasons or one.revision > 1 for one in rollups):
+        of_item = {}  # nothing asks for people and, at first revisions, nothing ever did
+    again = {item_id_of(one.event_id, one.rubric_id): one for one in unchanged if one.rubric_version in rubrics}
+    if not of_item and not again:
+        return
+    known = _known(connection, {**again, **of_item}, now)
+    of_item |= {item_id: one for item_id, one in again.items() if item_id in known and known[item_id].outdated}
     steps = {item_id: step(rollup, known.get(item_id)) for item_id, rollup in of_item.items()}
     for item_id in _having(steps, Step.WITHDRAW):
         if withdraw_item(connection, item_id, now):
@@ -120,16 +136,33 @@ def _known(connection: Connection, rollups: Mapping[str, Rollup], now: datetime)
     items = items_by_id(connection, rollups.keys())
     waiting = [item_id for item_id, one in items.items() if one.state == ItemState.OPEN]
     touched = _touched(connection, items, waiting, now) if waiting else set()
-    spoken = [one for item_id, one in items.items() if one.round > 1 or _is_done_before(one, rollups[item_id])]
+    outdated = _with_more_content(connection, items)
+    spoken = [
+        one
+        for item_id, one in items.items()
+        if one.round > 1
+        or item_id in outdated
+        or (one.state == ItemState.DONE and is_outdated(one, rollups[item_id]))
+    ]
     said = standing_verdicts(connection, {one.event_id for one in spoken})
     return {
-        item_id: Known(one, item_id in touched, _label(said.get((one.event_id, one.rubric_id))))
+        item_id: Known(
+            one, item_id in touched, _label(said.get((one.event_id, one.rubric_id))), item_id in outdated
+        )
         for item_id, one in items.items()
     }
 
 
-def _is_done_before(item: ReviewItem, rollup: Rollup) -> bool:
-    return item.state == ItemState.DONE and is_outdated(item, rollup)
+def _with_more_content(connection: Connection, items: Mapping[str, ReviewItem]) -> set[str]:
+    """Those done items of whose run nobody, whose review counts, was shown what is there of it by now."""
+    done = {item_id: one.deciding_run_id for item_id, one in items.items() if one.state == ItemState.DONE}
+    shown = shown_to_reviewers(connection, done) if done else {}
+    runs = load_runs(connection, {run_id for item_id in shown if (run_id := done[item_id]) is not None})
+    return {
+        item_id
+        for item_id, marks in shown.items()
+        if (run := runs.get(done[item_id] or "")) is not None and mark_of(run) not in marks
+    }
 
 
 def _label(verdict: Verdict | None) -> VerdictLabel | None:

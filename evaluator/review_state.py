@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
+from evaluator.model.columns import canonical_json
 from evaluator.model.review import ItemState, ReviewItem, ReviewKind, Stream
+from evaluator.model.run import Run
 from evaluator.model.verdict import VerdictLabel
 
 POLICY = "policy"
@@ -81,6 +84,15 @@ _COUNTED = _FILLING | {ReviewKind.SECOND_OPINION, ReviewKind.ADJUDICATION}
 
 def _order(one: Given) -> tuple[datetime, str]:
     return one.at, one.review_id
+
+
+def mark_of(run: Run) -> str:
+    """A run and its content in short: the run before the hyphen, what may be shown of it after it."""
+    return f"{_short(run.run_id)}-{_short([run.content_hash, run.diagnostics])}"
+
+
+def _short(value: object) -> str:
+    return sha256(canonical_json(value)).hexdigest()[:12]
 
 
 def shown_reasons(item: ReviewItem, *, hidden: bool) -> tuple[str, ...]:

@@ -55,7 +55,9 @@ def roll_up_events(
         for place, revision in enumerate(fresh):
             revision.position = first + place
         outcomes.append_rollups(connection, fresh)
-        bring_in(connection, fresh, known, now)
+    changed = {(one.event_id, one.rubric_id) for one in fresh}
+    unchanged = [old for key, old in standing.items() if key in groups and key not in changed]
+    bring_in(connection, fresh, known, now, unchanged=unchanged)
     current = {**standing, **{(one.event_id, one.rubric_id): one for one in fresh}}
     spoken_of = _spoken_of(standing, fresh, {key: current[key] for key in groups}, known)
     if spoken_of:

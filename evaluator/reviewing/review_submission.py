@@ -24,7 +24,7 @@ from evaluator.store.database import Connection
 from evaluator.store.people import find_person
 from evaluator.store.review_claims import add_slot, fill_slot, open_slots, slots_of_item, take_slot
 from evaluator.store.review_items import add_act, reopen_item
-from evaluator.store.reviews import append_review, review_by_form
+from evaluator.store.reviews import SHOWN, append_review, review_by_form
 
 ACT_OF = {
     ReviewKind.FIRST_PASS: "reviewed",
@@ -310,7 +310,7 @@ def _take(
         item.item_id,
         ACT_OF[kind],
         person=person,
-        detail={"review_id": review.review_id},
+        detail={"review_id": review.review_id, SHOWN: form.shown},
         batch_id=slot.batch_id,
         now=now,
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from hashlib import sha256
 
 from evaluator.applicability import content_for, run_facts
 from evaluator.model.capture import Capture, Fidelity
-from evaluator.model.columns import canonical_json
 from evaluator.model.review import ReviewItem
 from evaluator.model.rubric import Rubric
 from evaluator.model.run import Run
+from evaluator.review_state import mark_of
 from evaluator.reviewing.review_sheet import ContentPart, SheetRun
 from evaluator.rubric_format.expressions import names_in
 from evaluator.rubric_format.placeholders import answer_name
@@ -35,15 +34,10 @@ def chosen_runs(item: ReviewItem, runs: Sequence[Run]) -> list[tuple[int, Run]]:
 
 
 def shown_mark(chosen: Sequence[tuple[int, Run]]) -> str:
-    """What a sheet shows first, in short: the run before the hyphen, its content after it; empty without any run."""
+    """What a sheet shows first, in short; empty without any run."""
     if not chosen:
         return ""
-    run = chosen[0][1]
-    return f"{_short(run.run_id)}-{_short([run.content_hash, run.diagnostics])}"
-
-
-def _short(value: object) -> str:
-    return sha256(canonical_json(value)).hexdigest()[:12]
+    return mark_of(chosen[0][1])
 
 
 def sheet_runs(

@@ -27,13 +27,17 @@ from evaluator.model.review import Review, ReviewItem, ReviewKind, Stream
 from evaluator.model.run import Run
 from evaluator.model.verdict import Verdict, VerdictLabel, VerdictSource
 from evaluator.store.database import as_row, insert_into, table_of
-from evaluator.store.tables import CaptureRow, ReviewRow, RunRow, SampleRow, VerdictRow
+from evaluator.store.tables import CaptureRow, ReviewActRow, ReviewRow, RunRow, SampleRow, VerdictRow
 
 _review, _verdict = table_of(ReviewRow), table_of(VerdictRow)
+_act = table_of(ReviewActRow)
 _run, _sample, _capture = table_of(RunRow), table_of(SampleRow), table_of(CaptureRow)
 
 # as text and not as parameters: only then does the planner know that the index over standing verdicts holds for it
 _STANDS = text("verdict.source = 'human' AND verdict.stands")
+
+SHOWN = "shown"
+"""In the detail of an act by which a review came: what its reviewer had been shown, in short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,19 @@ def is_first_said() -> ColumnElement[bool]:
         ~had_seen,
     )
     return and_(_verdict.c.source == VerdictSource.HUMAN, or_(first, ~reviewed))
+
+
+def shown_to_reviewers(connection: Connection, item_ids: Collection[str]) -> dict[str, set[str]]:
+    """Item id → what was shown, in short, to those whose reviews count; items without such a review are left out."""
+    counting = select(_review.c.review_id).where(_review.c.item_id.in_(item_ids), _review.c.counts)
+    reviews = set(connection.execute(counting).scalars())
+    found: dict[str, set[str]] = {}
+    for item_id, detail in connection.execute(
+        select(_act.c.item_id, _act.c.detail).where(_act.c.item_id.in_(item_ids), _act.c.person_id.is_not(None))
+    ):
+        if detail.get("review_id") in reviews and detail.get(SHOWN):
+            found.setdefault(item_id, set()).add(detail[SHOWN])
+    return found
 
 
 def end_rounds_before(connection: Connection, item_id: str, number: int) -> None:

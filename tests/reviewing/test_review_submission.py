@@ -582,3 +582,24 @@ def test_a_second_opinion_fills_the_place_that_its_giver_holds(
     else:
         claim_item(deployment, ada, item.item_id, kind=kind)
     assert second_opinion(deployment, ada, form_of(deployment, item.item_id, PASS)).state == DONE
+
+
+@pytest.mark.parametrize("judges", [PASS, FAIL])
+def test_what_people_saw_the_half_of_is_opened_again_where_judges_say_something_else_of_the_whole(
+    deployment: Deployment, ada: Person, judges: VerdictLabel
+) -> None:
+    item = item_in_queue(deployment, verdict=PASS)
+    answer(deployment, ada, item, FAIL, note="It breaks off.")
+    judged_event(deployment, verdict=judges, run_id=item.deciding_run_id, output="It arrives on Friday, by noon.")
+    assert state(deployment, item) == (DONE if judges == FAIL else OPEN)
+    verdict = standing(deployment)
+    assert verdict is not None
+    assert verdict.verdict == FAIL, "it stands meanwhile"
+    if judges == PASS:
+        with deployment.database.read() as connection:
+            again = find_item(connection, item.item_id)
+        assert again is not None
+        assert (again.round, again.reasons) == (2, ["new_attempt"])
+        assert answer(deployment, ada, item, PASS).state == DONE
+        judged_event(deployment, verdict=FAIL, run_id=item.deciding_run_id, customer_id="anna")
+        assert state(deployment, item) == DONE, "they saw all of its content"
