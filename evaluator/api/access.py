@@ -150,18 +150,22 @@ Reviewing = Annotated[tuple[ApiKey, Person], Depends(_reviewing)]
 """Who reviews over the API: their key and the person as they stand now; what the role allows is for the desk to say."""
 
 
-async def _exporting(request: Request, _bearer: Bearer = None, _header: KeyHeader = None) -> None:
-    """A key that reads everything, or an author's own; raises NoKey, WrongScope or WrongRole."""
+async def _exporting(
+    request: Request, _bearer: Bearer = None, _header: KeyHeader = None
+) -> tuple[ApiKey, Person | None]:
+    """A key that reads everything, or an author's own, and then the author; raises NoKey, WrongScope or WrongRole."""
     keys: KeyRing = request.app.state.keys
     try:
-        await keys.admit(request.headers, Scope.READ)
+        return await keys.admit(request.headers, Scope.READ), None
     except WrongScope:
-        _, person = await _reviewing(request)
+        key, person = await _reviewing(request)
         if not person.may(PersonRole.AUTHOR):
             raise WrongRole(
                 f"An export holds what judges said of items you have not reviewed; your role is {person.role}.",
                 hint="Ask an author, or use a key with the scope read.",
             ) from None
+        return key, person
 
 
-Exporting = Annotated[None, Depends(_exporting)]
+Exporting = Annotated[tuple[ApiKey, Person | None], Depends(_exporting)]
+"""Who exports: a program's key, or a person's own with the person."""

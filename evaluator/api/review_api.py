@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -34,6 +35,7 @@ from evaluator.api.review_answers import (
 )
 from evaluator.deployment import Deployment
 from evaluator.errors import BadInput, ClaimLost, NotFound
+from evaluator.model.api_key import ApiKey
 from evaluator.model.columns import utc_now
 from evaluator.model.person import Person, PersonRole
 from evaluator.model.review import ItemState, ReviewBatch, SlotKind, Stream
@@ -44,7 +46,7 @@ from evaluator.reviewing.item_story import item_story, reveal
 from evaluator.reviewing.queue_filter import QueueFilter
 from evaluator.reviewing.reason_chips import chips_of
 from evaluator.reviewing.review_desk import Claim, Empty
-from evaluator.reviewing.review_export import ExportFilter, csv_lines, json_lines
+from evaluator.reviewing.review_export import ExportFilter, audited_lines
 from evaluator.reviewing.review_form import Answer, ReviewForm
 from evaluator.reviewing.review_lists import ListCount, QueueRow, list_items, tab_counts
 from evaluator.reviewing.review_submission import Submitted
@@ -698,17 +700,15 @@ Until = Annotated[AwareDatetime | None, Query(description="Given before this tim
 )
 def export_csv(
     deployment: DeploymentHere,
-    _who: Exporting,
+    who: Exporting,
     rubric: RubricQuery = None,
     workflow: WorkflowQuery = None,
     since: Since = None,
     until: Until = None,
 ) -> Response:
     """One line for each review, oldest first, with what judges had said then. No cell is read as a formula."""
-    wanted = ExportFilter(rubric, workflow, since, until)
-    return StreamingResponse(
-        csv_lines(deployment, wanted), headers=_file("csv"), media_type="text/csv; charset=utf-8"
-    )
+    lines = _lines(deployment, ExportFilter(rubric, workflow, since, until), "csv", who)
+    return StreamingResponse(lines, headers=_file("csv"), media_type="text/csv; charset=utf-8")
 
 
 @router.get(
@@ -719,17 +719,25 @@ def export_csv(
 )
 def export_json_lines(
     deployment: DeploymentHere,
-    _who: Exporting,
+    who: Exporting,
     rubric: RubricQuery = None,
     workflow: WorkflowQuery = None,
     since: Since = None,
     until: Until = None,
 ) -> Response:
     """The same as the CSV, one object a line, answers to criteria as a list."""
-    wanted = ExportFilter(rubric, workflow, since, until)
-    return StreamingResponse(
-        json_lines(deployment, wanted), headers=_file("jsonl"), media_type="application/x-ndjson"
-    )
+    lines = _lines(deployment, ExportFilter(rubric, workflow, since, until), "jsonl", who)
+    return StreamingResponse(lines, headers=_file("jsonl"), media_type="application/x-ndjson")
+
+
+def _lines(
+    deployment: Deployment, wanted: ExportFilter, form: str, who: tuple[ApiKey, Person | None]
+) -> Iterator[bytes]:
+    """The export; without what a person, with a key of theirs, may still answer blind."""
+    key, person = who
+    actor = f"{key.name} ({key.hint}…)" if person is None else person.login
+    wanted = replace(wanted, reader=person.person_id if person else "")
+    return audited_lines(deployment, wanted, form, actor=actor)
 
 
 def _file(ending: str) -> dict[str, str]:

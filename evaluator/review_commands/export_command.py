@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from evaluator.terminal import opened
+from evaluator.terminal import actor, opened
 
 
 def export(
@@ -28,13 +28,13 @@ def export(
 ) -> None:
     """Every verdict of people with all that a statistic has to know of it, oldest first."""
     from evaluator.errors import Misconfigured
-    from evaluator.reviewing.review_export import ExportFilter, csv_lines, json_lines
+    from evaluator.reviewing.review_export import ExportFilter, audited_lines
 
     if form not in ("csv", "jsonl"):
         raise typer.BadParameter(f"{form!r} is none of csv, jsonl.", param_hint="--format")
     wanted = ExportFilter(rubric_id=rubric, workflow=workflow, since=_utc(since), until=_utc(until))
     with opened() as deployment:
-        pieces = (csv_lines if form == "csv" else json_lines)(deployment, wanted)
+        pieces = audited_lines(deployment, wanted, form, actor=actor())
         if to is None:
             for piece in pieces:
                 sys.stdout.buffer.write(piece)

@@ -23,7 +23,7 @@ def record_adjudication(connection: Connection, person: Person, review: Review) 
     """Audit that somebody's verdict was put above those of others."""
     audit(
         connection,
-        actor=person.name,
+        actor=person.login,
         act="adjudicate_item",
         subject=review.item_id,
         detail={"review_id": review.review_id, "verdict": review.verdict, "event_id": review.event_id},
@@ -52,6 +52,6 @@ def mark_gold(deployment: Deployment, person: Person, item_id: str, gold: bool) 
         name = "marked_gold" if gold else "unmarked_gold"
         review_items.mark_gold(connection, item_id, gold)
         review_items.add_act(connection, item_id, name, person=person, now=now)
-        audit(connection, actor=person.name, act=name, subject=item_id, detail={"event_id": ground.item.event_id})
+        audit(connection, actor=person.login, act=name, subject=item_id, detail={"event_id": ground.item.event_id})
 
     deployment.database.transact(act)

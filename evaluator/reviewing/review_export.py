@@ -11,6 +11,7 @@ from typing import Any
 
 from evaluator.deployment import Deployment
 from evaluator.plain_json import decimal_text, json_bytes
+from evaluator.store.api_keys import audit
 from evaluator.store.review_claims import Wanted
 from evaluator.store.reviews_told import ToldReview, reviews_told
 
@@ -67,6 +68,32 @@ class ExportFilter:
     """Given in one of these."""
     of_items: Wanted = field(default_factory=Wanted)
     """Of items that a list with this filter shows."""
+    reader: str = ""
+    """The person who reads it: without what others and judges said of items that they may still answer blind."""
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What restricts it, as the audit log keeps it."""
+        given = {
+            "rubric": self.rubric_id or self.of_items.rubric_id,
+            "workflow": self.workflow or self.of_items.workflow,
+            "since": self.since and self.since.isoformat(),
+            "until": self.until and self.until.isoformat(),
+            "streams": ", ".join(self.streams),
+            "reasons": ", ".join(self.of_items.reasons),
+        }
+        return {name: text for name, text in given.items() if text}
+
+
+def audited_lines(deployment: Deployment, wanted: ExportFilter, form: str, *, actor: str) -> Iterator[bytes]:
+    """An export as `csv` or `jsonl`, once the audit log says who took it and of what."""
+    detail = {"format": form, **wanted.told}
+    deployment.database.transact(
+        lambda connection: audit(
+            connection, actor=actor, act="export_reviews", subject="verdicts of people", detail=detail
+        )
+    )
+    return (csv_lines if form == "csv" else json_lines)(deployment, wanted)
 
 
 def json_lines(deployment: Deployment, wanted: ExportFilter) -> Iterator[bytes]:
@@ -116,6 +143,7 @@ def _records(deployment: Deployment, wanted: ExportFilter) -> Iterator[dict[str,
             until=wanted.until,
             streams=wanted.streams,
             of_items=wanted.of_items,
+            reader=wanted.reader,
         ):
             yield _record(told)
 

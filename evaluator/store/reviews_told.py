@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select
 
-from evaluator.model.review import Review, ReviewKind
+from evaluator.model.review import ItemState, Review, ReviewKind, Stream
 from evaluator.store.database import table_of
 from evaluator.store.review_claims import Wanted, restrictions
 from evaluator.store.tables import ReviewItemRow, ReviewRow
@@ -27,6 +27,18 @@ class ToldReview:
     retracted: bool
 
 
+def _is_blind_for(person_id: str) -> ColumnElement[bool]:
+    own = _review.alias("own")
+    answered = exists().where(
+        own.c.item_id == _item.c.item_id,
+        own.c.round == _item.c.round,
+        own.c.person_id == person_id,
+        own.c.kind != ReviewKind.RETRACTION,
+    )
+    is_blind = or_(_item.c.blind, _item.c.stream == Stream.AUDIT)
+    return and_(_item.c.state == ItemState.OPEN, is_blind, not_(answered))
+
+
 def reviews_told(
     connection: Connection,
     *,
@@ -36,10 +48,12 @@ def reviews_told(
     until: datetime | None = None,
     streams: Collection[str] = (),
     of_items: Wanted = Wanted(),
+    reader: str = "",
 ) -> Iterator[ToldReview]:
     """Reviews, oldest first; retractions are left out, what was retracted is not.
 
     `streams` are those the reviews were given in, `of_items` restricts by their items as lists do.
+    With the id of a `reader` those of open blind items are left out that this person has not answered.
 
     since ≤ created_at < until. Rows come from the database as they are asked for, on this connection.
     """
@@ -63,6 +77,8 @@ def reviews_told(
         query = query.where(_review.c.created_at < until)
     if streams:
         query = query.where(_review.c.stream.in_(streams))
+    if reader:
+        query = query.where(not_(_is_blind_for(reader)))
     rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).mappings()
     for row in rows:
         values = dict(row)

@@ -21,6 +21,7 @@ from evaluator.reviewing.review_desk import Empty
 from evaluator.rubric_format.rubric_problems import quoted
 from evaluator.store.database import Connection
 from evaluator.store.people import find_person
+from evaluator.store.queue_rows import events_to_judge_unseen
 from evaluator.store.review_batches import BatchProgress, batch_progress, find_batch
 from evaluator.store.review_items import acts_of_batch, items_by_id
 from evaluator.store.reviews import reviews_of_batch, reviews_of_person, standing_verdicts
@@ -176,6 +177,9 @@ def _context(connection: Connection, deployment: Deployment, person: Person, bat
     if batch is None or not (own or person.may(PersonRole.ADMIN)):
         raise NotFound(f"No batch {quoted(batch_id)} of yours is known here.")
     reviews = reviews_of_batch(connection, batch_id)
+    if not own:  # what the admin may yet be asked about themselves is not told
+        unseen = events_to_judge_unseen(connection, {one.event_id for one in reviews}, person.person_id)
+        reviews = [one for one in reviews if one.event_id not in unseen]
     summary = summary_of(reviews, acts_of_batch(connection, batch_id))
     progress = batch_progress(connection, batch)
     owner = person if own else find_person(connection, batch.person_id)

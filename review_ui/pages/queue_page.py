@@ -21,7 +21,7 @@ from evaluator.reviewing.hand_picking import MOST_EVENTS, NotPicked, pick_all, p
 from evaluator.reviewing.queue_filter import QueueFilter, wanted_by
 from evaluator.reviewing.reason_chips import WORDS, chips_of, value_word
 from evaluator.reviewing.review_desk import Claim, Empty, begin_batch, next_item
-from evaluator.reviewing.review_export import ExportFilter, csv_lines, json_lines
+from evaluator.reviewing.review_export import ExportFilter, audited_lines
 from evaluator.reviewing.review_lists import (
     OPEN_TABS,
     FilterChoices,
@@ -311,8 +311,9 @@ def _export(request: Request, visitor: Visitor, form: str) -> StreamingResponse:
     filters = QueueFilter.from_mapping(request.query_params)
     of_items = wanted_by(filters, utc_now(), hidden=False)
     # by the stream that a review was given in: an item that is opened again may be of another
-    wanted = ExportFilter(streams=of_items.streams, of_items=replace(of_items, streams=()))
-    lines = (csv_lines if form == "csv" else json_lines)(deployment, wanted)
+    person = visitor.signed_in
+    wanted = ExportFilter(streams=of_items.streams, of_items=replace(of_items, streams=()), reader=person.person_id)
+    lines = audited_lines(deployment, wanted, form, actor=person.login)
     media = "text/csv; charset=utf-8" if form == "csv" else "application/jsonl"
     name = f"reviews-{utc_now():%Y-%m-%d}.{form}"
     headers = {**PAGE_HEADERS, "content-disposition": f'attachment; filename="{name}"'}

@@ -30,6 +30,7 @@ from evaluator.model.verdict import VerdictLabel
 from evaluator.reviewing.review_desk import Empty
 from evaluator.reviewing.review_export import COLUMNS
 from evaluator.reviewing.review_sheet import Mode
+from evaluator.store.api_keys import audit_trail
 from tests.accounts.people_world import personal_key, somebody
 from tests.reviewing.review_world import item_in_queue, items_in_queue, judged_event
 from tests.world import Actor
@@ -339,6 +340,10 @@ def test_exports_hold_every_review_for_those_who_may(
     lines = api.get("/v1/review/verdicts.jsonl", headers=resolver.headers).text.splitlines()
     assert [json.loads(line)["review_id"] for line in lines] == [said["review_id"]]
     assert ruth.get("verdicts.jsonl", since="2999-01-01T00:00:00Z").text == ""
+    with deployment.database.read() as connection:
+        exports = [one.actor for one in audit_trail(connection) if one.act == "export_reviews"]
+    assert exports[-1] == ruth.person.login
+    assert exports[1].startswith("resolver (adj_")
 
 
 @contextmanager

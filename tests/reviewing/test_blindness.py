@@ -159,6 +159,7 @@ def test_after_the_first_pass_everything_is_there(
         "form_key": sheet["form_key"],
         "rubric_version": sheet["rubric"]["version"],
         "answers": {"solves": "pass", "tone": 5},
+        "shown": sheet["shown"],
     }
     given = api.post(f"/v1/review/items/{item.item_id}/verdict", json=body, headers=key)
     assert (given.status_code, given.json()["review"]["blind"]) == (200, True)

@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 
 from evaluator.deployment import Deployment
 from evaluator.model.columns import utc_now
+from evaluator.model.person import PersonRole
 from evaluator.model.review import Review, ReviewKind, Stream
-from evaluator.model.verdict import CriterionLabel, CriterionVerdict
-from evaluator.reviewing.review_export import COLUMNS, ExportFilter, cell, csv_lines, json_lines
+from evaluator.model.verdict import CriterionLabel, CriterionVerdict, VerdictLabel
+from evaluator.reviewing.review_export import COLUMNS, ExportFilter, audited_lines, cell, csv_lines, json_lines
+from evaluator.store.api_keys import audit_trail
 from evaluator.store.reviews import append_review
 from tests.accounts.people_world import somebody
+from tests.reviewing.answering import answer
 from tests.reviewing.planted import review_of
 from tests.reviewing.review_world import item_in_queue
 
@@ -140,3 +143,25 @@ def test_no_text_begins_as_a_formula_does(text: str) -> None:
 @pytest.mark.parametrize(("value", "told"), [(None, ""), (True, "true"), (0.05, "0.05"), (0, "0")])
 def test_values_are_told_plainly(value: object, told: str) -> None:
     assert cell(value) == told
+
+
+def test_a_person_s_export_leaves_out_what_they_may_still_answer_blind(deployment: Deployment) -> None:
+    bob, eve = somebody(deployment, "Bob"), somebody(deployment, "Eve", PersonRole.AUTHOR)
+    wanting = item_in_queue(deployment, event_id="wanting", reviewers=3)
+    settled = item_in_queue(deployment, event_id="settled")
+    open_eyed = item_in_queue(deployment, event_id="open-eyed", reviewers=3, blind=False)
+    for item in (wanting, settled, open_eyed):
+        answer(deployment, bob, item, VerdictLabel.PASS)
+    assert {one["event_id"] for one in told(deployment, reader=eve.person_id)} == {"settled", "open-eyed"}
+    assert {one["event_id"] for one in told(deployment)} == {"wanting", "settled", "open-eyed"}
+    answer(deployment, eve, wanting, VerdictLabel.FAIL)
+    assert len(told(deployment, reader=eve.person_id)) == 4
+
+
+def test_who_exports_stands_in_the_audit_log(deployment: Deployment) -> None:
+    lines = audited_lines(deployment, ExportFilter(rubric_id="support"), "csv", actor="eve@example.com")
+    assert b"".join(lines).startswith(b"review_id,")
+    with deployment.database.read() as connection:
+        (entry,) = audit_trail(connection, limit=1)
+    assert (entry.actor, entry.act) == ("eve@example.com", "export_reviews")
+    assert entry.detail == {"format": "csv", "rubric": "support"}
