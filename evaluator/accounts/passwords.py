@@ -9,12 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-
 from evaluator.errors import Overloaded
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher  # loaded with the first password: no start needs it
 
 SHORTEST = 12
 LONGEST = 1_000
@@ -48,6 +49,8 @@ _waiting = threading.BoundedSemaphore(_MOST_WAITING)
 
 @cache
 def _hasher() -> PasswordHasher:
+    from argon2 import PasswordHasher
+
     return PasswordHasher()
 
 
@@ -83,6 +86,8 @@ def fits(password: str, kept: str | None) -> bool:
 
     Waits its turn, raises Overloaded where too many wait.
     """
+    from argon2.exceptions import InvalidHashError, VerificationError
+
     given = _normal(password[: LONGEST * 4])
     with _turn():
         try:

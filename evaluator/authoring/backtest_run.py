@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 
-from filelock import FileLock, Timeout
-
 from evaluator.authoring.backtest_choice import Choice, Versions
 from evaluator.authoring.backtest_comparison import Ran, report_of
 from evaluator.authoring.backtest_judging import Host, Judging, Watch
@@ -77,6 +75,8 @@ def run_backtest(
 
 @contextmanager
 def _only_one(deployment: Deployment, backtest_id: str) -> Iterator[None]:
+    from filelock import FileLock, Timeout  # a megabyte that no start needs
+
     folder = deployment.settings.data_dir / "backtests"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{backtest_id}.lock"

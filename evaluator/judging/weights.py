@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from filelock import FileLock, Timeout
-
 from evaluator.errors import BadInput, Misconfigured
 from evaluator.model.local_judge import (
     LOCAL_JUDGE_BYTES,
@@ -246,6 +244,8 @@ def _require_room(folder: Path, model: Model, have: int) -> None:
 
 @contextmanager
 def _alone_in(folder: Path, model: Model, progress: Progress) -> Iterator[None]:
+    from filelock import FileLock, Timeout  # a megabyte that only a pull needs
+
     lock = FileLock(folder / f".{model.file_name}.lock")
     try:
         lock.acquire(blocking=False)
