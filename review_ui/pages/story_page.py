@@ -15,11 +15,13 @@ from evaluator.model.person import PersonRole
 from evaluator.model.review import ItemState, Review, ReviewItem, ReviewKind, Stream
 from evaluator.model.rubric import Rubric
 from evaluator.model.verdict import CriterionVerdict
-from evaluator.reviewing.item_story import JUDGED, StoryLine, item_story, reveal
+from evaluator.reviewing.adjudication import mark_gold
+from evaluator.reviewing.item_story import JUDGED, ItemStory, StoryLine, item_story, reveal
 from evaluator.reviewing.reason_chips import WORDS
 from evaluator.reviewing.review_sheet import Chip
 from evaluator.reviewing.sheet_mode import REVEALED
 from evaluator.store.judges_heard import Heard
+from review_ui.forms import FormHere
 from review_ui.guard import needs, same_origin
 from review_ui.presentation import page
 from review_ui.review_words import STATE, STREAM, Said, answer_said, review_said, said, time_spent
@@ -29,6 +31,7 @@ from review_ui.visitor import Visitor
 router = APIRouter(include_in_schema=False, dependencies=[Depends(same_origin)])
 
 Reviewer = Annotated[Visitor, Depends(needs(PersonRole.REVIEWER))]
+Author = Annotated[Visitor, Depends(needs(PersonRole.AUTHOR))]
 
 _ACTS = {
     "entered": ("in", "put it in the queue"),
@@ -91,6 +94,8 @@ class StoryPage:
     asks: bool
     """Whether the person may have it revealed."""
     entries: tuple[Entry, ...]
+    may_mark: bool
+    """Whether the person may say that the verdict is settled beyond doubt, or no longer."""
 
 
 @router.get("/review/{item_id}/story")
@@ -109,6 +114,7 @@ def show_story(request: Request, item_id: str, visitor: Reviewer) -> HTMLRespons
         hidden=story.hidden,
         asks=story.hidden and is_author,
         entries=tuple(entry_of(one, rubric, may_know_streams=is_author) for one in story.lines),
+        may_mark=is_author and not story.hidden and (story.item.gold or _has_verdict(story)),
     )
     return page("story.html", context, visitor=visitor)
 
@@ -119,6 +125,19 @@ def open_story(request: Request, item_id: str, visitor: Reviewer) -> RedirectRes
     deployment: Deployment = request.app.state.deployment
     reveal(deployment, visitor.signed_in, item_id)
     return RedirectResponse(f"/review/{item_id}/story", 303)
+
+
+@router.post("/review/{item_id}/gold")
+def take_gold(request: Request, item_id: str, visitor: Author, form: FormHere) -> RedirectResponse:
+    """Mark a done item as gold, or no longer; raises Conflict for one that has no verdict of people."""
+    deployment: Deployment = request.app.state.deployment
+    mark_gold(deployment, visitor.signed_in, item_id, form.get("gold") == "yes")
+    return RedirectResponse(f"/review/{item_id}/story", 303)
+
+
+def _has_verdict(story: ItemStory) -> bool:
+    given = (one.review for one in story.lines)
+    return story.item.state == ItemState.DONE and any(each and each.counts and each.verdict for each in given)
 
 
 def state_in_words(item: ReviewItem, *, hidden: bool) -> str:

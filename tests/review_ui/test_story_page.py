@@ -13,7 +13,7 @@ from evaluator.model.review import Stream
 from evaluator.model.verdict import VerdictLabel
 from evaluator.reviewing.reason_chips import WORDS
 from evaluator.store.review_items import acts_of_item
-from tests.accounts.people_world import sign_in, somebody
+from tests.accounts.people_world import FROM_A_PAGE, sign_in, somebody
 from tests.review_ui.page_checks import assert_well_made
 from tests.review_ui.queue_world import dispute, people
 from tests.reviewing.answering import answer
@@ -114,3 +114,20 @@ def test_a_note_does_nothing_on_the_page(deployment: Deployment, browser: TestCl
     text = story(browser, item.item_id)
     assert "<img" not in text
     assert "\\u202etxet" in text
+
+
+def test_an_author_marks_a_verdict_beyond_doubt_as_gold_from_its_story(
+    deployment: Deployment, browser: TestClient
+) -> None:
+    ada, _, eve, _ = people(deployment)
+    item = item_in_queue(deployment)
+    sign_in(browser, deployment, eve)
+    assert "Mark as gold item" not in story(browser, item.item_id), "nobody has said anything yet"
+    answer(deployment, eve, item, VerdictLabel.FAIL)
+    assert "Mark as gold item" in story(browser, item.item_id)
+    for said, then in (("yes", "No longer gold"), ("no", "Mark as gold item")):
+        marked = browser.post(f"/review/{item.item_id}/gold", data={"gold": said}, headers=FROM_A_PAGE)
+        assert then in marked.text
+    sign_in(browser, deployment, ada)
+    refused = browser.post(f"/review/{item.item_id}/gold", data={"gold": "yes"}, headers=FROM_A_PAGE)
+    assert refused.status_code == 403
