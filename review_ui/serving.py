@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -227,6 +229,14 @@ def _spare_the_collector() -> None:
     It stays anyway, and going through it again and again took a fifth of intake's time, in stops of 0.1 s.
     """
     gc.freeze()
+    _give_back_memory()
+
+
+def _give_back_memory() -> None:
+    """Return to the system what the start took and freed again, 2 MiB; glibc keeps it otherwise."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _listen(host: str, port: int) -> socket.socket:
