@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from evaluator.model.review import ItemState, ReviewAct, ReviewItem
+from evaluator.model.review import ItemState, ReviewAct, ReviewItem, SlotKind
 from evaluator.model.rubric import Rubric
 from evaluator.review_intake import bring_in, is_outdated
 from evaluator.reviewing.counted_reviews import item_says
@@ -48,8 +48,11 @@ def settle_item(
 
 
 def is_escalated(item: ReviewItem, acts: Iterable[ReviewAct]) -> bool:
-    """Whether a reviewer passed the item on to an author in this round."""
-    return any(one.act == ESCALATED and one.at >= item.entered_at for one in acts)
+    """Whether a reviewer passed the item on to an author in this round; of gold, whose verdict is known, nothing waits."""
+    return any(
+        one.act == ESCALATED and one.at >= item.entered_at and one.detail.get("kind") != SlotKind.GOLD
+        for one in acts
+    )
 
 
 def _opened_again(connection: Connection, item: ReviewItem, now: datetime) -> ItemState:

@@ -382,9 +382,8 @@ def escalate(deployment: Deployment, person: Person, item_id: str, token: str, n
         slot = _let_go(connection, person, item_id, token, now)
         if slot.kind not in _QUEUED:
             raise Conflict("Only a review can be escalated.", hint="Release the item instead.")
-        add_act(
-            connection, item_id, "escalated", person=person, detail={"note": said}, batch_id=slot.batch_id, now=now
-        )
+        detail = {"note": said, **({"kind": slot.kind} if slot.kind == SlotKind.GOLD else {})}
+        add_act(connection, item_id, "escalated", person=person, detail=detail, batch_id=slot.batch_id, now=now)
         if item.state == ItemState.OPEN:
             set_state(connection, item_id, ItemState.ESCALATED, now, note=said)
 

@@ -29,7 +29,7 @@ class QueueTab(StrEnum):
     """One list of the queue."""
 
     FOR_ME = "for_me"
-    """Open items that the person may take, or holds."""
+    """Open items that the person may take, or holds; without those they skipped, unless they are an author."""
     IN_PROGRESS = "in_progress"
     """Open items that somebody holds or has reviewed."""
     ESCALATED = "escalated"
@@ -92,7 +92,8 @@ def _under(connection: Connection, tab: QueueTab, view: Viewpoint) -> list[Colum
                 _item.c.state == ItemState.OPEN,
                 _may_be_taken(view),
                 ~_was_reviewed_by(view),
-                ~_declined_by(view),
+                # what everybody skipped is still seen by somebody
+                *([~_declined_by(view)] if view.only_reviewed else []),
             ]
         case QueueTab.IN_PROGRESS:
             held = and_(_item.c.state == ItemState.OPEN, _item.c.item_id.in_(_held_items(view)))

@@ -13,10 +13,10 @@ from evaluator.model.run import ClosedBy, Run, RunState
 from evaluator.store.bodies import Bodies
 from evaluator.store.database import as_row, insert_into, table_of
 from evaluator.store.packing import pack
-from evaluator.store.tables import CaptureRow, EventRow, RollupRow, RunRow, SignalRow
+from evaluator.store.tables import CaptureRow, EventRow, ReviewItemRow, RollupRow, RunRow, SignalRow
 
 _event, _run, _capture = table_of(EventRow), table_of(RunRow), table_of(CaptureRow)
-_signal, _rollup = table_of(SignalRow), table_of(RollupRow)
+_signal, _rollup, _item = table_of(SignalRow), table_of(RollupRow), table_of(ReviewItemRow)
 
 
 def load_runs(connection: Connection, run_ids: Collection[str]) -> dict[str, Run]:
@@ -165,9 +165,9 @@ def delete_runs(connection: Connection, run_ids: Collection[str]) -> None:
 
 
 def delete_empty_events(connection: Connection, event_ids: Collection[str]) -> None:
-    """Forget those of these events that no run, signal or rollup speaks of."""
+    """Forget those of these events that no run, signal, rollup or review item speaks of."""
     spoken_of = [
         select(table.c.event_id).where(table.c.event_id == _event.c.event_id).exists()
-        for table in (_run, _signal, _rollup)
+        for table in (_run, _signal, _rollup, _item)
     ]
     connection.execute(_event.delete().where(_event.c.event_id.in_(event_ids), ~or_(*spoken_of)))

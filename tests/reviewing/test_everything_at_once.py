@@ -113,8 +113,13 @@ def test_judges_people_and_records_at_once_end_where_one_after_the_other_would(d
     def picking(luck: Random) -> None:
         pick_all(deployment, picker_of(people[-1]), luck.sample(EVENTS, 4), "support")
 
-    work = [*map(reviewing, people), *[lambda luck: judge(deployment, luck)] * 2]
-    work += [lambda luck: report(deployment, luck), picking]
+    def judging(luck: Random) -> None:
+        judge(deployment, luck)
+
+    def reporting(luck: Random) -> None:
+        report(deployment, luck)
+
+    work = [*map(reviewing, people), judging, judging, reporting, picking]
     begin = Barrier(len(work))
 
     def go(number: int) -> int:

@@ -272,3 +272,15 @@ def test_viewers_may_look_and_the_deactivated_may_not(deployment: Deployment) ->
 
 def filter_tab(deployment: Deployment, person: Person) -> object:
     return list_items(deployment, person, QueueTab.DONE)
+
+
+def test_what_everybody_skipped_is_still_before_an_author(
+    deployment: Deployment, ada: Person, author: Person
+) -> None:
+    item = item_in_queue(deployment)
+    for person in (ada, author):
+        review_desk.skip(deployment, person, item.item_id, claim_item(deployment, person, item.item_id).token)
+        assert next_item(deployment, person) is review_desk.Empty.ALL_CLAIMED
+    assert list_items(deployment, ada, QueueTab.FOR_ME).rows == ()
+    assert [row.item.item_id for row in list_items(deployment, author, QueueTab.FOR_ME).rows] == [item.item_id]
+    assert claim_item(deployment, author, item.item_id).kind == SlotKind.REVIEW

@@ -16,10 +16,12 @@ from evaluator.model.person import Person, PersonRole
 from evaluator.model.review import ItemState, Review, ReviewItem, SlotKind, Stream
 from evaluator.model.verdict import Verdict, VerdictLabel
 from evaluator.reviewing.adjudication import mark_gold
+from evaluator.reviewing.hand_picking import pick
 from evaluator.reviewing.item_story import reveal
 from evaluator.reviewing.review_desk import Claim, claim_item, escalate, next_item, release
 from evaluator.reviewing.review_submission import agreement_of, cost_of, revise, second_opinion, submit
 from evaluator.reviewing.review_undo import undo
+from evaluator.reviewing.sheet_reading import sheet_of
 from evaluator.store import outcomes
 from evaluator.store.api_keys import audit_trail
 from evaluator.store.review_items import acts_of_item, find_item
@@ -603,3 +605,30 @@ def test_what_people_saw_the_half_of_is_opened_again_where_judges_say_something_
         assert answer(deployment, ada, item, PASS).state == DONE
         judged_event(deployment, verdict=FAIL, run_id=item.deciding_run_id, customer_id="anna")
         assert state(deployment, item) == DONE, "they saw all of its content"
+
+
+def test_passing_a_gold_item_on_changes_nothing_of_what_is_known_of_it(
+    deployment: Deployment, ada: Person, ben: Person, author: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = item_in_queue(deployment)
+    answer(deployment, ben, item, PASS)
+    mark_gold(deployment, author, item.item_id, True)
+    monkeypatch.setattr("evaluator.reviewing.review_desk.gold_is_due", lambda *_: True)
+    held = next_item(deployment, ada)
+    assert isinstance(held, Claim)
+    escalate(deployment, ada, item.item_id, held.token, "Whose is it?")
+    assert answer(deployment, author, item, PASS, SlotKind.SECOND_OPINION).state == DONE
+    assert standing(deployment) is not None
+
+
+def test_an_item_whose_run_turned_out_to_be_of_another_event_can_still_be_closed(
+    deployment: Deployment, ada: Person, author: Person
+) -> None:
+    judged_event(deployment, run_id="moves", verdict=None)
+    item = pick(deployment, author, "ticket-1", "support")
+    claim = claim_item(deployment, ada, item.item_id)
+    judged_event(deployment, "ticket-2", run_id="moves", verdict=None)
+    sheet = sheet_of(deployment, ada, item.item_id)
+    assert (sheet.purged, sheet.runs) == (True, ())
+    gone = form_of(deployment, item.item_id, None, claim.token)
+    assert submit(deployment, ada, gone).state == DONE
