@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _METADATA = {ipaddress.ip_address("168.63.129.16")}
 """Where clouds answer virtual machines about themselves, but for those at addresses that are not global anyway."""
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_HOLD_IPV4 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
+"""NAT64, and the IPv4-compatible addresses of old."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -128,9 +129,11 @@ async def _post(endpoint: WebhookEndpoint, headers: dict[str, str], body: bytes)
 
 
 def _refuse_literal(endpoint: WebhookEndpoint) -> None:
-    """An address written out is never resolved, so it is looked at here."""
+    """An address written out is never resolved, so it is looked at here, as it is connected to: １２７.0.0.1 is 127.0.0.1."""
+    from yarl import URL
+
     try:
-        literal = ipaddress.ip_address(endpoint.host)
+        literal = ipaddress.ip_address(URL(endpoint.url).raw_host or "")
     except ValueError:
         return
     if not endpoint.allow_private and not is_public(literal):
@@ -170,7 +173,7 @@ def _resolver(*, allow_private: bool) -> AbstractResolver:
 def is_public(address: Address) -> bool:
     """Whether an address is of the open internet: no private, loopback, link-local, shared, multicast or metadata one.
 
-    An IPv6 address that stands for an IPv4 one (mapped, NAT64, 6to4, Teredo) is as public as that.
+    An IPv6 address that stands for an IPv4 one (mapped, compatible, NAT64, 6to4, Teredo) is as public as that.
     """
     if isinstance(address, ipaddress.IPv6Address):
         inner = _inside(address)
@@ -188,4 +191,6 @@ def _inside(address: ipaddress.IPv6Address) -> tuple[ipaddress.IPv4Address, ...]
         return (address.sixtofour,)
     if address.teredo is not None:
         return address.teredo
-    return (ipaddress.IPv4Address(int(address) & 0xFFFFFFFF),) if address in _NAT64 else ()
+    if any(address in network for network in _HOLD_IPV4):
+        return (ipaddress.IPv4Address(int(address) & 0xFFFFFFFF),)
+    return ()

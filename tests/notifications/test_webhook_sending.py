@@ -92,7 +92,13 @@ def test_an_address_in_disguise_leads_nowhere(host: str) -> None:
     assert server.got == []
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[::127.0.0.1]",
+        "\uff11\uff12\uff17.0.0.1", "\u2460\u2461\u2466.0.0.1", "127\u30020\u30020\u30021",
+    ],
+)  # fmt: skip
 def test_this_machine_is_refused_however_it_is_written(host: str) -> None:
     with web_server() as server:
         attempt = sent(server.url.replace("127.0.0.1", host), allow_private=False)
@@ -123,7 +129,7 @@ def test_the_address_that_was_checked_is_the_one_connected_to(monkeypatch: pytes
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "100.100.100.200",
         "168.63.129.16", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1",
         "fec0::1", "fd00:ec2::254", "ff02::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
-        "2001:0:a00:1::1", "2001:db8::1",
+        "2001:0:a00:1::1", "2001:db8::1", "::a00:1",
     ],
 )  # fmt: skip
 def test_an_address_that_is_not_of_the_open_internet(address: str) -> None:
