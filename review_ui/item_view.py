@@ -261,7 +261,7 @@ def _heading(sheet: ReviewSheet, now: datetime) -> Iterator[str]:
     yield f"{sheet.item.workflow or 'no workflow'} / {sheet.rubric.id}"
     if sheet.attempts > 1 and sheet.runs:
         yield f"attempt {sheet.runs[0].number} of {sheet.attempts}"
-    if sheet.mode is Mode.READ:
+    if sheet.mode is Mode.READ or sheet.item.state == ItemState.DONE:
         yield STATE[ItemState(sheet.item.state)]
     else:
         yield f"waiting {ago(sheet.item.entered_at, now).removesuffix(' ago')}"
@@ -270,7 +270,7 @@ def _heading(sheet: ReviewSheet, now: datetime) -> Iterator[str]:
 def _chips(sheet: ReviewSheet) -> Iterator[ViewChip]:
     for chip in sheet.chips:
         yield ViewChip(chip.word)
-    if sheet.decided_by_record and sheet.outcome is not None:
+    if sheet.decided_by_record:
         yield ViewChip("decided by a system of record")
     if sheet.judge_failed:
         yield ViewChip("judge failed", "fail", sheet.judge_failed)
@@ -286,10 +286,11 @@ def _banners(sheet: ReviewSheet, now: datetime) -> Iterator[Banner]:
         yield Banner(
             "You can read it; answering is theirs until the claim runs out.", f"{sheet.holding.name}, {left}."
         )
-    if sheet.decided_by_record and sheet.outcome is not None:
+    if sheet.decided_by_record:
+        told = f": {sheet.outcome.final_outcome}" if sheet.outcome is not None else ""
         yield Banner(
             "Your verdict counts for the judge's quality and does not change the outcome.",
-            f"A system of record decided this event: {sheet.outcome.final_outcome}.",
+            f"A system of record decided this event{told}.",
         )
     if sheet.purged:
         yield Banner("All that can be said is that it cannot be judged.", "The content of this event is gone.")
@@ -354,6 +355,7 @@ def _fields(sheet: ReviewSheet, token: str, batch: str) -> Iterator[tuple[str, s
     yield "token", token
     yield "form_key", sheet.form_key
     yield "rubric_version", sheet.rubric.version
+    yield "shown", sheet.shown
     yield "active_ms", ""
     if batch:
         yield "batch", batch
@@ -397,18 +399,18 @@ def _criterion(
         options=tuple(_options(one, given.answers.get(one.criterion_id, ""))),
         code_word=code,
         code_says=str("not_applicable" if one.not_applicable else one.by_code or "unknown"),
-        code_why="left out for this content" if one.not_applicable else "found by code",
+        code_why="left out for this content" if one.not_applicable else "found by code" if one.by_code else "",
         mine=answer_said(mine, sheet.rubric) if mine and sheet.reveal and one.options else None,
         said=tuple(_said_of_criterion(one.criterion_id, sheet, person, mine, found)) if one.options else (),
     )
 
 
-def _options(criterion: SheetCriterion, chosen: str) -> Iterator[ShownOption]:
 def _checked(one: SheetCriterion, sheet: ReviewSheet) -> str:
     criterion = next(each for each in sheet.rubric.criteria if each.id == one.criterion_id)
     return f"{one.criterion_id.replace('-', ' ')}: {check_in_words(criterion)}"
 
 
+def _options(criterion: SheetCriterion, chosen: str) -> Iterator[ShownOption]:
     for number, option in enumerate(criterion.options, 1):
         is_level = option.value.lstrip("-").isdigit()
         yield ShownOption(

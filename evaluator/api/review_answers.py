@@ -242,7 +242,7 @@ class Sheet(BaseModel):
     attempts: int = Field(description="How many runs the event has; at most 20 are shown.")
     reveal: ShownReveal | None
     mine: ShownReview | None = Field(description="What you said in this round.")
-    outcome: ShownOutcome | None = Field(description="null while hidden, unless a system of record decided.")
+    outcome: ShownOutcome | None = Field(description="null while hidden.")
     decided_by_record: bool = Field(description="Your verdict then counts for the judges' quality only.")
     purged: bool = Field(description="The content is gone: all that can be said is cannot_judge.")
     judge_failed: str = Field(description="Why judges came to no verdict; empty where they did.")

@@ -199,7 +199,7 @@ class ReviewSheet:
     mine: Review | None
     """What the person said in this round, where it counts."""
     outcome: Outcome | None
-    """None while hidden, unless a system of record decided."""
+    """None while hidden."""
     decided_by_record: bool
     """A system of record decided the event: the verdict counts for judge quality only."""
     purged: bool

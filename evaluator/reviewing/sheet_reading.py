@@ -97,7 +97,7 @@ def read_sheet(
         runs=shown,
         reveal=None if standing.hidden else _reveal(found),
         mine=standing.mine,
-        outcome=found.outcome if sor or not standing.hidden else None,
+        outcome=None if standing.hidden else found.outcome,
         decided_by_record=sor,
         purged=all(one.capture is None for one in shown),
         judged_version="" if found.item.rubric_version == rubric.version else found.item.rubric_version,

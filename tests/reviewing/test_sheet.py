@@ -20,6 +20,7 @@ from evaluator.settlement import resolve_events
 from evaluator.store import outcomes, runs
 from evaluator.store.reviews import append_review
 from tests.accounts.people_world import somebody
+from tests.reviewing.answering import answer
 from tests.reviewing.planted import (
     JUDGE_MARKS,
     MODEL,
@@ -232,7 +233,9 @@ def test_a_gold_item_looks_like_any_other_until_it_is_answered(deployment: Deplo
     assert (sheet.item.gold, sheet.item.state, sheet.item.settled_at) == (False, ItemState.OPEN, None)
 
 
-def test_a_system_of_record_is_told_and_nothing_else_of_the_outcome(deployment: Deployment, ada: Person) -> None:
+def test_that_a_system_of_record_decided_is_told_and_what_it_decided_only_after_the_answer(
+    deployment: Deployment, ada: Person
+) -> None:
     item = item_in_queue(deployment)
     assert sheet_of(deployment, ada, item.item_id).outcome is None
 
@@ -246,7 +249,9 @@ def test_a_system_of_record_is_told_and_nothing_else_of_the_outcome(deployment: 
 
     deployment.database.transact(report)
     sheet = sheet_of(deployment, ada, item.item_id)
-    assert sheet.decided_by_record
+    assert (sheet.decided_by_record, sheet.outcome) == (True, None)
+    answer(deployment, ada, item, VerdictLabel.FAIL)
+    sheet = sheet_of(deployment, ada, item.item_id)
     assert sheet.outcome is not None
     assert sheet.outcome.final_outcome == FinalOutcome.SUCCESS
 
