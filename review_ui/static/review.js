@@ -152,7 +152,7 @@
       one.parentElement.toggleAttribute("data-as-answered-one", overrides && one.value === verdict);
     }
     const asAnswered = verdict ? "as answered" : `${known - open} of ${known} answered`;
-    const instead = verdict ? `yours; the answers come to ${verdict}` : "picked by you";
+    const instead = verdict ? `yours; the answers come to ${verdict}` : isSingle(form) ? "yours; now press your answer" : "yours";
     find("#verdict-from", form).textContent = overrides ? instead : isSingle(form) ? "follows the answer you press" : asAnswered;
     find("[data-as-answered]", form).hidden = !overrides;
     askWhy(form, overrides);
@@ -327,7 +327,8 @@
     const source = ctx.sourceElement;
     const submitter = ctx.request.submitter;
     sending = {
-      key: draftKey(), posts: ctx.request.method === "POST", focused: document.activeElement,
+      // claiming sends no answers: what was written before the item was lost is good still
+      key: draftKey(), posts: ctx.request.method === "POST" && !item().matches(".mode-free"), focused: document.activeElement,
       again: () => (source instanceof HTMLFormElement ? source.requestSubmit(submitter ?? undefined) : source.click()),
     };
     failed = null;
