@@ -31,7 +31,7 @@ from evaluator.rubric_format.rubric_problems import quoted
 from evaluator.store import outcomes, runs
 from evaluator.store.database import Connection
 from evaluator.store.judges_heard import judges_heard
-from evaluator.store.review_items import acts_of_item, find_item, lock_item
+from evaluator.store.review_items import acts_of_item, lock_event_of, lock_item
 from evaluator.store.reviews import reviews_of_item, runs_with_content
 from evaluator.store.rubric_versions import store_version
 
@@ -47,7 +47,13 @@ class Ground:
     acts: Sequence[ReviewAct]
     reviews: Sequence[Review]
     """All that was ever said of it, oldest first."""
-    rollup: Rollup | None
+    rollups: Mapping[tuple[str, str], Rollup]
+    """(event, rubric) → the rollup in force, of all rubrics of the event."""
+
+    @property
+    def rollup(self) -> Rollup | None:
+        """The item's own."""
+        return self.rollups.get((self.item.event_id, self.item.rubric_id))
 
     def said_by(self, person: Person) -> list[Review]:
         """What a person said in this round, oldest first; retractions and what they took back too."""
@@ -88,19 +94,18 @@ _TO_SETTLE = (ItemState.ESCALATED, ItemState.AWAITING_RESOLUTION)
 
 def hold(connection: Connection, item_id: str) -> Ground:
     """Hold an item and its event until the transaction ends, events first as judging does; raises NotFound."""
-    known = find_item(connection, item_id)
-    workflows = runs.lock_events(connection, [known.event_id]) if known else {}
+    workflow = lock_event_of(connection, item_id)
     item = lock_item(connection, item_id)
-    if item is None or item.event_id not in workflows:
+    if item is None or workflow is None:
         raise NotFound(
-            f"No review item {quoted(item_id)} is known here.", hint="GET /v1/review/items lists those that are."
+            f"No review item {quoted(item_id)} is known here.", hint="The queue lists those that wait; an item's id never changes."
         )
     return Ground(
         item=item,
-        workflow=workflows[item.event_id],
+        workflow=workflow,
         acts=acts_of_item(connection, item_id),
         reviews=reviews_of_item(connection, item_id),
-        rollup=outcomes.current_rollups(connection, [item.event_id]).get((item.event_id, item.rubric_id)),
+        rollups=outcomes.current_rollups(connection, [item.event_id]),
     )
 
 

@@ -134,7 +134,7 @@ def _find(connection: Connection, deployment: Deployment, item_id: str) -> _Foun
     if item is None or event is None:
         raise NotFound(
             f"No review item {quoted(item_id)} is known here.",
-            hint="GET /v1/review/items lists them; an item's id never changes.",
+            hint="The queue lists those that wait; an item's id never changes.",
         )
     of_event = runs.runs_of_events(connection, [item.event_id])[item.event_id]
     chosen = chosen_runs(item, of_event)

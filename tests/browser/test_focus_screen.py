@@ -571,6 +571,7 @@ def test_a_batch_is_walked_without_a_script(
     with browsing(chromium, server, ada, java_script_enabled=False) as page:
         page.goto(f"{server.address}/review/{items[0].item_id}")
         page.get_by_role("button", name="Claim and review").click()
+        expect(page.locator("[data-move]:visible, [data-opens]:visible")).to_have_count(0)
         page.get_by_role("radio", name="Fail").check(force=True)
         page.get_by_role("radio", name="rude").check(force=True)
         page.get_by_role("button", name="Submit").click()
