@@ -98,7 +98,8 @@ def hold(connection: Connection, item_id: str) -> Ground:
     item = lock_item(connection, item_id)
     if item is None or workflow is None:
         raise NotFound(
-            f"No review item {quoted(item_id)} is known here.", hint="The queue lists those that wait; an item's id never changes."
+            f"No review item {quoted(item_id)} is known here.",
+            hint="The queue lists those that wait; an item's id never changes.",
         )
     return Ground(
         item=item,
