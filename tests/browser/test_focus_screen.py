@@ -572,7 +572,7 @@ def test_a_batch_is_walked_without_a_script(
         page.goto(f"{server.address}/review/{items[0].item_id}")
         page.get_by_role("button", name="Claim and review").click()
         expect(page.locator("[data-move]:visible, [data-opens]:visible")).to_have_count(0)
-        page.get_by_role("radio", name="Fail").check(force=True)
+        page.get_by_role("radio", name="Fail").first.check(force=True)
         page.get_by_role("radio", name="rude").check(force=True)
         page.get_by_role("button", name="Submit").click()
         expect(page.locator(".reveal")).to_contain_text("You and the judge differ.")
@@ -647,7 +647,34 @@ def is_refused(page: Page, server: Running, ada: Person, item: ReviewItem) -> No
     expect(page.get_by_role("button", name="Retry")).to_be_visible()
 
 
-SIGHTS = (is_free, is_mine, is_held, is_revealed, is_changing, is_helped, is_escalating, is_refused)
+def is_lost(page: Page, server: Running, ada: Person, item: ReviewItem) -> None:
+    claim = open_claimed(page, server, ada, item)
+    press(page, "1", "4", "n")
+    page.keyboard.type("Careful words.")
+    taken_by_ben(server.deployment, item, ada, claim.token)
+    press(page, "Control+Enter")
+    expect(page.get_by_role("button", name="Save as second opinion")).to_be_visible()
+
+
+def is_overridden(page: Page, server: Running, ada: Person, item: ReviewItem) -> None:
+    is_mine(page, server, ada, item)
+    press(page, "4")
+    page.locator("#verdict").get_by_role("radio", name="Partial").check(force=True)
+    expect(page.get_by_role("button", name="As answered")).to_be_visible()
+
+
+SIGHTS = (
+    is_free,
+    is_mine,
+    is_overridden,
+    is_held,
+    is_revealed,
+    is_changing,
+    is_helped,
+    is_escalating,
+    is_refused,
+    is_lost,
+)
 UNMOVED = (is_free, is_held)
 """Sights to be opened once they are as they are."""
 
@@ -671,6 +698,28 @@ def test_every_sight_is_accessible_and_fits(
             page.goto(f"{server.address}/review/{item.item_id}")
         assert accessible(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_gone_content_one_question_and_settling_are_accessible_and_fit(
+    chromium: Browser, server: Running, deployment: Deployment, ada: Person, theme: str, viewport: dict[str, int]
+) -> None:
+    gone = item_in_queue(deployment, event_id="gone", run={"input": None, "output": None}, verdict=None)
+    passed = item_in_queue(deployment, event_id="passed", run={"input": CHAT, "output": ANSWER})
+    claim = review_desk.claim_item(deployment, ada, passed.item_id)
+    review_desk.escalate(deployment, ada, passed.item_id, claim.token, "Please look.")
+    eve = somebody(deployment, "Eve", PersonRole.AUTHOR)
+    review_desk.claim_item(deployment, eve, passed.item_id)
+    reviewed_rubric(deployment, "one", text=ONE_QUESTION)
+    one = item_in_queue(deployment, event_id="one", rubric="one")
+    for person, item in ((ada, gone), (ada, one), (eve, passed)):
+        with browsing(chromium, server, person, viewport=viewport, color_scheme=theme) as page:
+            if person is ada:
+                review_desk.claim_item(deployment, ada, item.item_id)
+            page.goto(f"{server.address}/review/{item.item_id}")
+            assert accessible(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 
 def test_what_has_the_focus_is_never_covered(
