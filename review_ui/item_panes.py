@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +16,7 @@ from evaluator.rubric_format.placeholders import answer_name
 from evaluator.wording import duration, plural
 from review_ui.item_links import ItemLinks
 from review_ui.rendering.content import FOLDED_AT, Mark, Rendered, difference, raw, rendered
+from review_ui.rendering.json_view import written
 from review_ui.rendering.run_steps import shown_steps, steps_of
 
 NOTHING = Markup('<p class="quiet">nothing was captured</p>')
@@ -101,8 +102,8 @@ class Panes:
 FIDELITY = {
     Fidelity.TRUNCATED: "cut before it came here",
     Fidelity.PARTIAL: "only part of it came",
-    Fidelity.MISSING: "missing",
 }
+"""What is said of content that is there; where none is, that is said in its place."""
 
 
 def panes_of(
@@ -225,20 +226,19 @@ def size_of(characters: int) -> str:
 def _differences(first: SheetRun, run: SheetRun, links: ItemLinks, whole: str) -> tuple[Pane, ...]:
     before = {part.name: part.value for part in first.shown if part.value is not None}
     parts = tuple(
-        _part(
-            part,
-            difference(
-                before.get(part.name, ""),
-                "" if part.value is None else part.value,
-                limit=None if whole == part.name else FOLDED_AT,
-            ),
-            links.shown(view=View.DIFFERENCE),
-        )
+        _part(part, _difference(before.get(part.name, ""), part, whole), links.shown(view=View.DIFFERENCE))
         if part.name in before or part.value is not None
         else _missing(part)
         for part in run.shown
     )
     return (Pane("pane-difference", f"Attempt 1 against attempt {run.number}", parts),)
+
+
+def _difference(before: Any, part: ContentPart, whole: str) -> Rendered:
+    """The changes, as long as the content that it came to."""
+    after = "" if part.value is None else part.value
+    drawn = difference(before, after, limit=None if whole == part.name else FOLDED_AT)
+    return replace(drawn, characters=len(written(after)))
 
 
 def _steps(deployment: Deployment, run: SheetRun) -> Pane:

@@ -214,20 +214,23 @@ def gone(studio: Studio) -> ReviewItem:
 
 
 def focus(studio: Studio, kept: dict[str, ReviewItem]) -> None:
-    path = f"/review/{kept['differs'].item_id}"
-    review_desk.claim_item(studio.deployment, studio.ada, kept["differs"].item_id)
-    with studio.signed_in(studio.ada, viewport=PHONE) as page:
-        page.goto(studio.server.address + path)
-        studio.take(page, "blind-phone")
+    review_desk.claim_item(studio.deployment, studio.ada, kept["attempts"].item_id)
+    path = f"/review/{kept['attempts'].item_id}"
+    studio.visit(studio.ada, path, "blind-phone", viewport=PHONE)
+    studio.visit(studio.ada, path, "blind-dark", color_scheme="dark")
+    studio.visit(studio.ada, f"{path}?view=diff", "diff")
+    studio.visit(studio.ada, f"{path}?view=steps", "steps")
     with studio.signed_in(studio.ada) as page:
         page.goto(studio.server.address + path)
         studio.take(page, "blind")
-        page.emulate_media(color_scheme="dark")
-        studio.take(page, "blind-dark")
-        page.emulate_media(color_scheme="light")
         press(page, "?")
         studio.take(page, "keys-sheet")
-        press(page, "Escape")
+
+
+def reveal(studio: Studio, kept: dict[str, ReviewItem]) -> None:
+    review_desk.claim_item(studio.deployment, studio.ada, kept["differs"].item_id)
+    with studio.signed_in(studio.ada) as page:
+        page.goto(f"{studio.server.address}/review/{kept['differs'].item_id}")
         press(page, "2")
         page.locator(".reveal").wait_for()
         press(page, "m")
@@ -239,13 +242,6 @@ def focus(studio: Studio, kept: dict[str, ReviewItem]) -> None:
 def injection(studio: Studio, kept: dict[str, ReviewItem]) -> None:
     review_desk.claim_item(studio.deployment, studio.ada, kept["injection"].item_id)
     studio.visit(studio.ada, f"/review/{kept['injection'].item_id}", "injection")
-
-
-def attempts(studio: Studio, kept: dict[str, ReviewItem]) -> None:
-    review_desk.claim_item(studio.deployment, studio.ada, kept["attempts"].item_id)
-    path = f"/review/{kept['attempts'].item_id}"
-    studio.visit(studio.ada, f"{path}?view=diff", "diff")
-    studio.visit(studio.ada, f"{path}?view=steps", "steps")
 
 
 def lost_claim(studio: Studio, kept: dict[str, ReviewItem]) -> None:
@@ -269,7 +265,8 @@ def settling(studio: Studio, kept: dict[str, ReviewItem]) -> None:
     studio.visit(studio.rowan, f"/review/{kept['told'].item_id}/story", "story")
 
 
-BATCH = ("ZD-48201", "ZD-48251", "ZD-48258", "ZD-48236", "ZD-48239", "ZD-48207")
+BATCH = {"ZD-48201": "1", "ZD-48251": "2", "ZD-48258": "s", "ZD-48236": "1", "ZD-48239": "2", "ZD-48207": "2"}
+"""Event → the key it is answered with."""
 
 
 def a_batch(studio: Studio) -> None:
@@ -282,6 +279,7 @@ def a_batch(studio: Studio) -> None:
     assert isinstance(first, review_desk.Claim)
     with studio.signed_in(studio.ada) as page:
         page.goto(f"{studio.server.address}/review/{first.item_id}?batch={batch.batch_id}")
+        keys = {item_id_of(event_id, "support-resolution"): key for event_id, key in BATCH.items()}
         said = 0
         has_toast = False
         while "/batch/" not in page.url:
@@ -294,7 +292,7 @@ def a_batch(studio: Studio) -> None:
                 has_toast = True
             page.wait_for_timeout(4_000 + 1_300 * said)
             said += 1
-            press(page, *("s" if said == 4 else "2" if said == 2 else "1"))
+            press(page, keys[page.locator("#item").get_attribute("data-item") or ""])
             page.wait_for_timeout(400)
         studio.take(page, "batch-end")
 
@@ -311,7 +309,10 @@ def accounts(studio: Studio) -> None:
     for name in ("people", "keys", "audit"):
         studio.visit(studio.mara, f"/{name}", name)
     studio.visit(None, "/sign-in", "sign-in")
-    studio.visit(studio.rowan, "/rubrics/support-resolution/try", "try-a-rubric")
+    with studio.signed_in(studio.rowan) as page:
+        page.goto(f"{studio.server.address}/rubrics/support-resolution/try")
+        page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+        studio.take(page, "try-a-rubric")
 
 
 def fresh(browser: Browser, folder: Path) -> None:
@@ -344,8 +345,8 @@ def take_all(server: Running, browser: Browser, folder: Path) -> None:
     lists(studio)
     studio.visit(studio.ada, f"/review/{kept['held'].item_id}", "held")
     focus(studio, kept)
+    reveal(studio, kept)
     injection(studio, kept)
-    attempts(studio, kept)
     lost_claim(studio, kept)
     settling(studio, kept)
     review_desk.claim_item(studio.deployment, studio.ada, purged.item_id)
