@@ -66,10 +66,19 @@ def roll_up_events(
 
 
 def hear_people(
-    connection: Connection, workflows: Mapping[str, str], rubrics: Mapping[str, Rubric], now: datetime
+    connection: Connection,
+    workflows: Mapping[str, str],
+    rubrics: Mapping[str, Rubric],
+    now: datetime,
+    *,
+    rollups: Mapping[_EventUnderRubric, Rollup] | None = None,
 ) -> None:
-    """Bring signals and outcomes of events up to date with what people now say of them; arguments as above."""
-    rollups = {key: one for key, one in outcomes.current_rollups(connection, workflows.keys()).items() if one.runs}
+    """Bring signals and outcomes of events up to date with what people now say of them; arguments as above.
+
+    `rollups` are all in force of these events; left out, they are read.
+    """
+    standing = outcomes.current_rollups(connection, workflows.keys()) if rollups is None else rollups
+    rollups = {key: one for key, one in standing.items() if one.runs}
     known = _with_versions(connection, rubrics, {one.rubric_version for one in rollups.values()})
     _signal(connection, workflows, rollups, known, now)
 

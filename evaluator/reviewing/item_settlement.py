@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from evaluator.model.review import ItemState, ReviewAct, ReviewItem, SlotKind
+from evaluator.model.review import ItemState, Review, ReviewAct, ReviewItem, SlotKind
+from evaluator.model.rollup import Rollup
 from evaluator.model.rubric import Rubric
 from evaluator.review_intake import bring_in, is_outdated
 from evaluator.reviewing.counted_reviews import item_says
@@ -26,13 +27,17 @@ def settle_item(
     acts: Iterable[ReviewAct],
     rubrics: Mapping[str, Rubric],
     now: datetime,
+    *,
+    reviews: Sequence[Review] | None = None,
+    rollups: Mapping[tuple[str, str], Rollup] | None = None,
 ) -> ItemState:
     """Bring an item, its event held by the transaction, up to date with its reviews; the state it is in then.
 
     Nothing is changed where nothing differs. `acts` are the item's; `rubrics` are versions known already, others are
-    read.
+    read. `reviews`, all of the item and oldest first, and `rollups`, all of the event in force, are read where they
+    are left out.
     """
-    reviews = reviews_of_item(connection, item.item_id)
+    reviews = reviews_of_item(connection, item.item_id) if reviews is None else reviews
     says = item_says(item, reviews, escalated=is_escalated(item, acts))
     set_counts(
         connection,
@@ -41,9 +46,9 @@ def settle_item(
     if says.state != item.state:
         set_state(connection, item.item_id, says.state, now)
     if let_stand(connection, item.event_id, item.rubric_id, says.standing):
-        hear_people(connection, {item.event_id: workflow}, rubrics, now)
+        hear_people(connection, {item.event_id: workflow}, rubrics, now, rollups=rollups)
     if says.state == ItemState.DONE != item.state:
-        return _opened_again(connection, item, now)
+        return _opened_again(connection, item, now, rollups)
     return says.state
 
 
@@ -55,9 +60,13 @@ def is_escalated(item: ReviewItem, acts: Iterable[ReviewAct]) -> bool:
     )
 
 
-def _opened_again(connection: Connection, item: ReviewItem, now: datetime) -> ItemState:
+def _opened_again(
+    connection: Connection, item: ReviewItem, now: datetime, rollups: Mapping[tuple[str, str], Rollup] | None
+) -> ItemState:
     """Where another attempt came to decide while people looked at this one, it is not held back any longer."""
-    rollup = outcomes.current_rollups(connection, [item.event_id]).get((item.event_id, item.rubric_id))
+    if rollups is None:
+        rollups = outcomes.current_rollups(connection, [item.event_id])
+    rollup = rollups.get((item.event_id, item.rubric_id))
     if rollup is None or not is_outdated(item, rollup):
         return ItemState.DONE
     bring_in(connection, [rollup], load_versions(connection, {rollup.rubric_version}), now)

@@ -24,7 +24,7 @@ from evaluator.store.database import Connection
 from evaluator.store.people import find_person
 from evaluator.store.review_claims import add_slot, fill_slot, open_slots, slots_of_item, take_slot
 from evaluator.store.review_items import add_act, reopen_item
-from evaluator.store.reviews import SHOWN, append_review, review_by_form
+from evaluator.store.reviews import SHOWN, append_review
 
 ACT_OF = {
     ReviewKind.FIRST_PASS: "reviewed",
@@ -73,7 +73,7 @@ def submit_in(
     """As `submit`, within a transaction: it holds the event and the item until that ends."""
     needs(person, PersonRole.REVIEWER)
     ground = hold(connection, form.item_id)
-    if (taken := _taken_before(connection, person, form, ground)) is not None:
+    if (taken := _taken_before(person, form, ground)) is not None:
         return taken
     looked_at = _looked_at(connection, deployment, ground, form, now)
     seen = {kind: ground.has_seen(person, kind) for kind in SlotKind}
@@ -98,7 +98,7 @@ def _second_opinion(
 ) -> Submitted:
     needs(person, PersonRole.REVIEWER)
     ground = hold(connection, form.item_id)
-    if (taken := _taken_before(connection, person, form, ground)) is not None:
+    if (taken := _taken_before(person, form, ground)) is not None:
         return taken
     looked_at = _looked_at(connection, deployment, ground, form, now)
     claimed = ground.last_claim(person)
@@ -154,7 +154,7 @@ def _revise(
 ) -> Submitted:
     needs(person, PersonRole.REVIEWER)
     ground = hold(connection, form.item_id)
-    if (taken := _taken_before(connection, person, form, ground)) is not None:
+    if (taken := _taken_before(person, form, ground)) is not None:
         return taken
     looked_at = _looked_at(connection, deployment, ground, form, now)
     before = last_said(ground.said_by(person))
@@ -195,17 +195,11 @@ def _looked_at(
     return LookedAt(rubric, shown)
 
 
-def _taken_before(connection: Connection, person: Person, form: ReviewForm, ground: Ground) -> Submitted | None:
+def _taken_before(person: Person, form: ReviewForm, ground: Ground) -> Submitted | None:
     """What this form became when it came first: the item is held, so whoever was quicker has ended."""
-    review = review_by_form(connection, person.person_id, form.form_key)
-    if review is None:
-        return None
-    if review.item_id != form.item_id:
-        raise Conflict(
-            "form_key was sent before, for another item.",
-            hint="Make a new key with each form; a retry keeps its own.",
-        )
-    return Submitted(review, ItemState(ground.item.state), repeated=True)
+    theirs = (one for one in ground.reviews if one.person_id == person.person_id)
+    review = next((one for one in theirs if one.form_key == form.form_key), None)
+    return None if review is None else Submitted(review, ItemState(ground.item.state), repeated=True)
 
 
 def _filled(
@@ -304,7 +298,10 @@ def _take(
         review.blind = revises.blind
     review.cost_usd = cost_of(review.active_ms, person.usd_per_hour, deployment.settings.reviewer_usd_per_hour)
     if not append_review(connection, review, _verdict(review, answered, rubric)):
-        raise Conflict("This form was sent twice at the same moment, for two items.")
+        raise Conflict(
+            "form_key was sent before, for another item.",
+            hint="Make a new key with each form; a retry keeps its own.",
+        )
     add_act(
         connection,
         item.item_id,
@@ -319,7 +316,10 @@ def _take(
     if slot.kind == SlotKind.ADJUDICATION:
         record_adjudication(connection, person, review)
     known = {**deployment.versions_read, rubric.version: rubric}
-    state = settle_item(connection, item, ground.workflow, ground.acts, known, now)
+    reviews = sorted([*ground.reviews, review], key=lambda one: (one.created_at, one.review_id))
+    state = settle_item(
+        connection, item, ground.workflow, ground.acts, known, now, reviews=reviews, rollups=ground.rollups
+    )
     return Submitted(review, state, repeated=False)
 
 

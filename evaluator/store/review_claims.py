@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     Select,
     String,
     Table,
@@ -235,26 +236,26 @@ def is_anything_open(connection: Connection, wanted: Wanted) -> bool:
 
 def unseen_gold(connection: Connection, person_id: str, wanted: Wanted) -> ReviewItem | None:
     """A gold item that a person has never held, reviewed or declined, the one that came in first; None without one."""
-    held = exists().where(_theirs.c.item_id == _item.c.item_id, _theirs.c.claimed_by.concat("") == person_id)
-    has_declined = exists().where(
-        _declined.c.item_id == _item.c.item_id,
-        _declined.c.person_id == person_id,
-        _declined.c.act.in_(DECLINES),
-    )
-    found = (
-        select(_item)
-        .where(
-            _GOLD,
-            _item.c.state.concat("") == ItemState.DONE,  # gold is rare and done is most: no index over the latter
-            *restrictions(connection, wanted),
-            ~held,
-            ~has_declined,
-        )
-        .order_by(_item.c.created_at, _item.c.item_id)
-        .limit(1)
-    )
-    row = connection.execute(found).mappings().one_or_none()
+    found = _UNSEEN_GOLD.where(*restrictions(connection, wanted)) if wanted.restricts else _UNSEEN_GOLD
+    row = connection.execute(found, {"me": person_id}).mappings().one_or_none()
     return None if row is None else ReviewItem.model_validate(dict(row))
+
+
+_UNSEEN_GOLD = (
+    select(_item)
+    .where(
+        _GOLD,
+        _item.c.state.concat("") == ItemState.DONE,  # gold is rare and done is most: no index over the latter
+        ~exists().where(_theirs.c.item_id == _item.c.item_id, _theirs.c.claimed_by.concat("") == _ME),
+        ~exists().where(
+            _declined.c.item_id == _item.c.item_id,
+            _declined.c.person_id == _ME,
+            _declined.c.act.in_(DECLINES),
+        ),
+    )
+    .order_by(_item.c.created_at, _item.c.item_id)
+    .limit(1)
+)
 
 
 def add_slot(
@@ -345,14 +346,22 @@ def fill_slot(connection: Connection, item_id: str, person_id: str, token: str) 
 
     A lease that has run out without anybody taking the slot over is still its holder's.
     """
-    filled = (
-        update(_slot)
-        .where(*_under(item_id, person_id, token))
-        .values(state=SlotState.DONE, token=None, lease_until=None)
-        .returning(*_slot.c)
-    )
-    row = connection.execute(filled).mappings().one_or_none()
+    told = {"of_item": item_id, "me": person_id, "held_by": token}
+    row = connection.execute(_FILLING, told).mappings().one_or_none()
     return None if row is None else ReviewSlot.model_validate(dict(row))
+
+
+_FILLING = (
+    update(_slot)
+    .where(
+        _slot.c.item_id == bindparam("of_item"),
+        _slot.c.claimed_by == _ME,
+        _slot.c.token == bindparam("held_by"),
+        _slot.c.state == SlotState.OPEN,
+    )
+    .values(state=SlotState.DONE, token=None, lease_until=None)
+    .returning(*_slot.c)
+)
 
 
 def free_slot(connection: Connection, item_id: str, person_id: str, token: str) -> ReviewSlot | None:
@@ -388,7 +397,11 @@ def _under(item_id: str, person_id: str, token: str) -> tuple[ColumnElement[bool
 
 def slots_of_item(connection: Connection, item_id: str) -> list[ReviewSlot]:
     """An item's slots of all its rounds and kinds, by id."""
-    return slots_of_items(connection, [item_id]).get(item_id, [])
+    rows = connection.execute(_OF_ITEM, {"of": item_id}).mappings()
+    return [ReviewSlot.model_validate(dict(row)) for row in rows]
+
+
+_OF_ITEM = select(_slot).where(_slot.c.item_id == bindparam("of")).order_by(_slot.c.slot_id)
 
 
 def slots_of_items(connection: Connection, item_ids: Collection[str]) -> dict[str, list[ReviewSlot]]:
@@ -403,20 +416,26 @@ def slots_of_items(connection: Connection, item_ids: Collection[str]) -> dict[st
 
 def live_slots(connection: Connection, person_id: str, now: datetime) -> list[ReviewSlot]:
     """What a person holds now, the claim they made last first."""
-    rows = connection.execute(
-        select(_slot)
-        .where(OPEN_SLOT, _slot.c.claimed_by == person_id, _slot.c.lease_until > now)
-        .order_by(_slot.c.claimed_at.desc())
-    ).mappings()
+    rows = connection.execute(_LIVE, {"me": person_id, "now": now}).mappings()
     return [ReviewSlot.model_validate(dict(row)) for row in rows]
+
+
+_LIVE = (
+    select(_slot)
+    .where(OPEN_SLOT, _slot.c.claimed_by == _ME, _slot.c.lease_until > _NOW)
+    .order_by(_slot.c.claimed_at.desc())
+)
 
 
 def last_claimed(connection: Connection, person_id: str, limit: int) -> list[tuple[str, str]]:
     """Kind and stream of what a person claimed last and still has, what they filled too, newest first."""
-    rows = connection.execute(
-        select(_slot.c.kind, _slot.c.stream)
-        .where(_slot.c.claimed_by == person_id)
-        .order_by(_slot.c.claimed_at.desc())
-        .limit(limit)
-    )
+    rows = connection.execute(_CLAIMED, {"me": person_id, "most": limit})
     return [(kind, stream) for kind, stream in rows]
+
+
+_CLAIMED = (
+    select(_slot.c.kind, _slot.c.stream)
+    .where(_slot.c.claimed_by == _ME)
+    .order_by(_slot.c.claimed_at.desc())
+    .limit(bindparam("most", type_=Integer))
+)

@@ -6,14 +6,28 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from evaluator.model.person import Person
 from evaluator.model.review import ItemState, ReviewAct, ReviewItem, SlotKind, SlotState
 from evaluator.store.database import as_row, insert_into, table_of
-from evaluator.store.tables import ReviewActRow, ReviewItemRow, ReviewSlotRow
+from evaluator.store.tables import EventRow, ReviewActRow, ReviewItemRow, ReviewSlotRow
 
 _item, _act, _slot = table_of(ReviewItemRow), table_of(ReviewActRow), table_of(ReviewSlotRow)
+_event = table_of(EventRow)
+
+# built once, as everything that each answer of a person asks: building a statement takes longer than running it
+_BY_ID = select(_item).where(_item.c.item_id == bindparam("of"))
+_HELD = _BY_ID.with_for_update()
+_EVENT_HELD = (
+    select(_event.c.event_id, _event.c.workflow)
+    .where(
+        _event.c.event_id == select(_item.c.event_id).where(_item.c.item_id == bindparam("of")).scalar_subquery()
+    )
+    .with_for_update()
+)
+_ACTS = select(_act).where(_act.c.item_id == bindparam("of")).order_by(_act.c.act_id)
+_ADD_ACT = _act.insert()
 
 _KEPT = frozenset({"item_id", "state", "round", "gold", "note", "entered_at", "created_at", "settled_at"})
 """What bringing a known item in again leaves as it is: people had their hands on it since."""
@@ -24,7 +38,8 @@ WAITING = (ItemState.OPEN, ItemState.ESCALATED, ItemState.AWAITING_RESOLUTION)
 
 def find_item(connection: Connection, item_id: str) -> ReviewItem | None:
     """The item of this id, or None."""
-    return items_by_id(connection, [item_id]).get(item_id)
+    row = connection.execute(_BY_ID, {"of": item_id}).mappings().one_or_none()
+    return None if row is None else ReviewItem.model_validate(dict(row))
 
 
 def items_by_id(connection: Connection, item_ids: Collection[str]) -> dict[str, ReviewItem]:
@@ -35,12 +50,14 @@ def items_by_id(connection: Connection, item_ids: Collection[str]) -> dict[str, 
 
 def lock_item(connection: Connection, item_id: str) -> ReviewItem | None:
     """The item of this id as it is now, held until the transaction ends; None where there is none."""
-    row = (
-        connection.execute(select(_item).where(_item.c.item_id == item_id).with_for_update())
-        .mappings()
-        .one_or_none()
-    )
+    row = connection.execute(_HELD, {"of": item_id}).mappings().one_or_none()
     return None if row is None else ReviewItem.model_validate(dict(row))
+
+
+def lock_event_of(connection: Connection, item_id: str) -> str | None:
+    """Hold the event of an item until the transaction ends; its workflow, or None where there is no such item."""
+    row = connection.execute(_EVENT_HELD, {"of": item_id}).one_or_none()
+    return None if row is None else str(row.workflow)
 
 
 def add_items(connection: Connection, items: Sequence[ReviewItem]) -> None:
@@ -188,12 +205,12 @@ def add_acts(connection: Connection, acts: Sequence[ReviewAct]) -> None:
     for row in rows:
         row.pop("act_id")
     if rows:
-        connection.execute(_act.insert(), rows)
+        connection.execute(_ADD_ACT, rows)
 
 
 def acts_of_item(connection: Connection, item_id: str) -> list[ReviewAct]:
     """All that happened to an item, oldest first."""
-    rows = connection.execute(select(_act).where(_act.c.item_id == item_id).order_by(_act.c.act_id)).mappings()
+    rows = connection.execute(_ACTS, {"of": item_id}).mappings()
     return [ReviewAct.model_validate(dict(row)) for row in rows]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     Row,
     Select,
     and_,
@@ -32,6 +33,23 @@ from evaluator.store.tables import CaptureRow, ReviewActRow, ReviewRow, RunRow, 
 _review, _verdict = table_of(ReviewRow), table_of(VerdictRow)
 _act = table_of(ReviewActRow)
 _run, _sample, _capture = table_of(RunRow), table_of(SampleRow), table_of(CaptureRow)
+
+_OLDEST_FIRST = (_review.c.created_at, _review.c.review_id)
+_back = _review.alias("back")
+
+# built once, as they are asked with each item that is shown: building a statement takes longer than running it
+_OF_ITEM = select(_review).where(_review.c.item_id == bindparam("of")).order_by(*_OLDEST_FIRST)
+_OF_PERSON = (
+    select(_review)
+    .where(
+        _review.c.person_id == bindparam("of"),
+        _review.c.retracts.is_(None),
+        _review.c.counts | (_review.c.kind == ReviewKind.GOLD),
+        ~exists().where(_back.c.item_id == _review.c.item_id, _back.c.retracts == _review.c.review_id),
+    )
+    .order_by(_review.c.created_at.desc(), _review.c.review_id.desc())
+    .limit(bindparam("most", type_=Integer))
+)
 
 # as text and not as parameters: only then does the planner know that the index over standing verdicts holds for it
 _STANDS = text("verdict.source = 'human' AND verdict.stands")
@@ -74,7 +92,7 @@ def review_by_form(connection: Connection, person_id: str, form_key: str) -> Rev
 
 def reviews_of_item(connection: Connection, item_id: str) -> list[Review]:
     """All that was ever said of an item, retractions and earlier rounds too, oldest first."""
-    return reviews_of_items(connection, [item_id]).get(item_id, [])
+    return _reviews(connection, _OF_ITEM, {"of": item_id})
 
 
 def reviews_of_items(connection: Connection, item_ids: Collection[str]) -> dict[str, list[Review]]:
@@ -107,20 +125,7 @@ def reviews_of_event(connection: Connection, event_id: str) -> list[Review]:
 
 def reviews_of_person(connection: Connection, person_id: str, limit: int) -> list[Review]:
     """The last reviews of a person that can be taken back, newest first: none that were retracted or revised since."""
-    back = _review.alias("back")
-    taken_back = exists().where(back.c.item_id == _review.c.item_id, back.c.retracts == _review.c.review_id)
-    query = (
-        select(_review)
-        .where(
-            _review.c.person_id == person_id,
-            _review.c.retracts.is_(None),
-            _review.c.counts | (_review.c.kind == ReviewKind.GOLD),
-            ~taken_back,
-        )
-        .order_by(_review.c.created_at.desc(), _review.c.review_id.desc())
-        .limit(limit)
-    )
-    return _reviews(connection, query)
+    return _reviews(connection, _OF_PERSON, {"of": person_id, "most": limit})
 
 
 def reviews_of_batch(connection: Connection, batch_id: str) -> list[Review]:
@@ -128,11 +133,8 @@ def reviews_of_batch(connection: Connection, batch_id: str) -> list[Review]:
     return _reviews(connection, select(_review).where(_review.c.batch_id == batch_id).order_by(*_OLDEST_FIRST))
 
 
-_OLDEST_FIRST = (_review.c.created_at, _review.c.review_id)
-
-
-def _reviews(connection: Connection, query: Select[Any]) -> list[Review]:
-    return [Review.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+def _reviews(connection: Connection, query: Select[Any], told: Mapping[str, Any] | None = None) -> list[Review]:
+    return [Review.model_validate(dict(row)) for row in connection.execute(query, told).mappings()]
 
 
 def set_counts(connection: Connection, counts: Mapping[str, bool]) -> None:
