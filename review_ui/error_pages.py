@@ -177,6 +177,6 @@ def as_page(request: Request, messages: list[Message]) -> Response:
 
 def own_path(text: str) -> str:
     """A path of this server as it may be gone to; empty for anything else, lest a link lead elsewhere."""
-    if not text.startswith("/") or text.startswith(("//", "/\\")) or "\\" in text:
+    if not text.startswith("/") or "\\" in text or "//" in text.partition("?")[0]:
         return ""
     return text if text.isascii() and text.isprintable() and " " not in text else ""

@@ -59,7 +59,16 @@ def problem_with_name(name: str) -> str | None:
     """What is wrong with a person's name."""
     if not name.strip():
         return "Give a name: others see it beside what you review."
-    return f"A name has at most {LONGEST_NAME} characters." if len(name) > LONGEST_NAME else None
+    if len(name) > LONGEST_NAME:
+        return f"A name has at most {LONGEST_NAME} characters."
+    return (
+        None if is_plain(name) else "A name is one line of letters; this one holds characters that cannot be seen."
+    )
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is one line without characters that turn others round; joiners belong to some scripts' letters."""
+    return all(each.isprintable() or each in "\u200c\u200d" for each in text)
 
 
 def problem_with_login(login: str) -> str | None:

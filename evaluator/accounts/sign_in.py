@@ -7,6 +7,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from evaluator.accounts.passwords import fits, hashed, is_outdated
 from evaluator.deployment import Deployment
@@ -67,8 +68,11 @@ class AttemptCounter:
         self._turn = threading.Lock()
 
     def count(self, address: str) -> None:
-        """One more attempt; raises Overloaded where there were too many within a minute."""
-        now = time.monotonic()
+        """One more attempt; raises Overloaded where there were too many within a minute.
+
+        Of IPv6 the first 64 bits count: whoever has one address there has them all.
+        """
+        address, now = _network(address), time.monotonic()
         with self._turn:
             if len(self._seen) >= _MOST_ADDRESSES:
                 self._seen = {each: times for each, times in self._seen.items() if times[-1] > now - 60}
@@ -78,6 +82,16 @@ class AttemptCounter:
             if len(times) >= self._per_minute:
                 raise Overloaded("Too many attempts to sign in came from your address.", retry_after_seconds=60)
             times.append(now)
+
+
+def _network(address: str) -> str:
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(known, IPv6Address):
+        return address
+    return str(known.ipv4_mapped or ip_network((int(known) >> 64 << 64, 64)))
 
 
 def sign_in(deployment: Deployment, login: str, password: str) -> NewSession:

@@ -20,6 +20,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
+from evaluator.accounts.people_directory import LONGEST_NAME, is_plain, problem_with_login
 from evaluator.accounts.sign_in import NewSession, begin_session
 from evaluator.deployment import Deployment
 from evaluator.errors import Misconfigured, Overloaded, Refused
@@ -50,6 +51,8 @@ LEEWAY_SECONDS = 60
 NEW_KEYS_SECONDS = 10
 """Not oftener are the provider's keys fetched for a key id that is not among them."""
 TIMEOUT_SECONDS = 10.0
+LONGEST_SUBJECT = 255
+"""Characters, after OpenID Connect Core 1.0 §2."""
 AGAIN = "Start again from the sign-in page."
 
 
@@ -315,14 +318,17 @@ def _is_loopback(host: str) -> bool:
 
 
 def _identity(issuer: str, claims: dict[str, Any]) -> Identity:
-    email = str(claims.get("email") or "").strip().lower()
+    """Raises Refused for a subject nobody could have; people choose the rest themselves at some providers."""
+    subject, email = str(claims["sub"]), str(claims.get("email") or "").strip().lower()
+    if not subject.isprintable() or len(subject) > LONGEST_SUBJECT:
+        raise Refused("The ID token's sub is not what it has to be.", hint=AGAIN)
+    named = str(claims.get("name") or claims.get("preferred_username") or email.partition("@")[0])
+    name = "".join(each for each in named if is_plain(each)).strip()[:LONGEST_NAME]
     return Identity(
-        subject=f"{issuer} {claims['sub']}",
+        subject=f"{issuer} {subject}",
         email=email,
-        is_verified=claims.get("email_verified") in (True, "true"),
-        name=str(claims.get("name") or claims.get("preferred_username") or email.partition("@")[0] or "Somebody")[
-            :100
-        ],
+        is_verified=claims.get("email_verified") in (True, "true") and problem_with_login(email) is None,
+        name=name or "Somebody",
     )
 
 
@@ -367,6 +373,7 @@ def _by_email(connection: Connection, deployment: Deployment, identity: Identity
         )
     if person is not None:
         update_person(connection, person.person_id, oidc_subject=identity.subject)
+        audit(connection, actor="OpenID provider", act="link_account", subject=person.login)
         return person
     return _newcomer(connection, deployment, identity, now)
 

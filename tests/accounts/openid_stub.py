@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 import secrets
 import threading
 import time
@@ -34,6 +36,8 @@ class OpenIdStub:
     signs_with: RSAKey | ECKey | None = None
     """Another key than the published one."""
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
+    forged: str = ""
+    """none or HS256: tokens of that algorithm, the latter under the public key as anybody can read it."""
     key_fetches: int = 0
 
     def honest(self, nonce: str) -> dict[str, Any]:
@@ -53,8 +57,17 @@ class OpenIdStub:
     def id_token(self, nonce: str) -> str:
         claims = {name: value for name, value in {**self.honest(nonce), **self.claims}.items() if value is not None}
         key = self.signs_with or self.key
+        if self.forged:
+            return self._forged(claims)
         algorithm = "ES256" if isinstance(key, ECKey) else "RS256"
         return jwt.encode({"alg": algorithm, "kid": key.kid}, claims, key, algorithms=[algorithm])
+
+    def _forged(self, claims: dict[str, Any]) -> str:
+        header = {"alg": self.forged, "kid": self.key.kid}
+        body = ".".join(_encoded(json.dumps(part).encode()) for part in (header, claims))
+        if self.forged == "none":
+            return f"{body}."
+        return f"{body}.{_encoded(hmac.digest(self.key.as_pem(private=False), body.encode(), 'sha256'))}"
 
 
 def app_of(stub: OpenIdStub) -> FastAPI:
@@ -125,3 +138,7 @@ def openid_provider() -> Iterator[OpenIdStub]:
 
 def query_of(url: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(url).query))
+
+
+def _encoded(part: bytes) -> str:
+    return urlsafe_b64encode(part).decode().rstrip("=")

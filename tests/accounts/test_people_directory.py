@@ -14,6 +14,7 @@ from evaluator.accounts.people_directory import (
     choose_password,
     deactivate,
     invite,
+    problem_with_name,
     rate_of,
     reactivate,
     set_rate,
@@ -176,3 +177,11 @@ def test_a_rate_is_dollars_or_nothing(text: str, rate: Decimal | None) -> None:
 def test_what_is_no_rate_is_told(text: str) -> None:
     with pytest.raises(FormProblems, match="US dollars"):
         rate_of(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_taken"),
+    [("Ada Lovelace", True), ("\u0646\u200c\u0627", True), ("Ada\nBcc: x", False), ("Ada\u202eecalevoL", False)],
+)
+def test_a_name_is_one_line_that_reads_as_it_stands(name: str, is_taken: bool) -> None:
+    assert (problem_with_name(name) is None) == is_taken

@@ -107,6 +107,17 @@ def test_a_hash_with_old_parameters_is_made_anew(deployment: Deployment, ada: Pe
     sign_in(deployment, "ada", PASSWORD)
 
 
+def test_one_network_of_ipv6_is_one_address() -> None:
+    counter = AttemptCounter(per_minute=2)
+    for address in ("2001:db8::1", "2001:db8::2:3", "2001:db8:0:1::1", "203.0.113.1", "203.0.113.2"):
+        counter.count(address)
+    with pytest.raises(Overloaded):
+        counter.count("2001:db8::ffff")
+    counter.count("::ffff:203.0.113.1")
+    with pytest.raises(Overloaded):
+        counter.count("203.0.113.1")
+
+
 def test_addresses_are_counted_apart_and_forgotten_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("evaluator.accounts.sign_in.time.monotonic", lambda: now)

@@ -17,6 +17,7 @@ from evaluator.deployment import Deployment
 from evaluator.model.columns import utc_now
 from evaluator.model.person import PersonRole
 from evaluator.settings import Settings
+from evaluator.store.api_keys import audit_trail
 from evaluator.store.people import find_person, person_by_login, update_person
 from review_ui.serving import build_app
 from tests.accounts.openid_stub import CLIENT_ID, CLIENT_SECRET, OpenIdStub, openid_provider, query_of
@@ -82,6 +83,9 @@ def test_who_was_invited_signs_in_and_is_known_from_then_on(
         found = find_person(connection, ada.person_id)
     assert found is not None
     assert (found.oidc_subject, found.role) == (f"{provider.issuer} 4711", PersonRole.AUTHOR)
+    with deployment.database.read() as connection:
+        linked = [one.subject for one in audit_trail(connection) if one.act == "link_account"]
+    assert linked == ["ada@example.com"]
 
 
 def test_who_comes_from_an_allowed_domain_gets_an_account(
@@ -136,6 +140,39 @@ def test_a_token_another_key_signed_is_refused(
     provider.signs_with = RSAKey.generate_key(2048, {"kid": "one"})
     answer = come_back(browser)
     assert (answer.status_code, "signature" in answer.text) == (403, True)
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256"])
+def test_a_token_without_a_signature_of_the_provider_is_refused(
+    browser: TestClient, deployment: Deployment, provider: OpenIdStub, algorithm: str
+) -> None:
+    somebody(deployment, login="ada@example.com")
+    provider.forged = algorithm
+    answer = come_back(browser)
+    assert (answer.status_code, "signature" in answer.text) == (403, True)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"sub": "a\x00b"}, {"sub": "x" * 300}, {"email": "ada\x00@partner.example"}, {"email": "a b@partner.example"}],
+)
+def test_a_name_nobody_could_have_is_refused(
+    browser: TestClient, deployment: Deployment, provider: OpenIdStub, claims: dict[str, Any]
+) -> None:
+    somebody(deployment, login="ada@example.com")
+    provider.claims = claims
+    assert come_back(browser).status_code == 403
+
+
+def test_of_a_newcomers_name_only_what_can_be_seen_is_taken(
+    browser: TestClient, deployment: Deployment, provider: OpenIdStub
+) -> None:
+    provider.claims = {"email": "new@partner.example", "name": "Ada\r\nBcc: x\x00\u202e Lovelace"}
+    assert come_back(browser).status_code == 303
+    with deployment.database.read() as connection:
+        person = person_by_login(connection, "new@partner.example")
+    assert person is not None
+    assert person.name == "AdaBcc: x Lovelace"
 
 
 def test_new_keys_are_fetched_when_the_provider_changes_them(

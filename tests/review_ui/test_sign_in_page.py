@@ -101,7 +101,15 @@ def test_a_wrong_login_and_a_wrong_password_are_told_in_the_same_words(visitor: 
 
 @pytest.mark.parametrize(
     "elsewhere",
-    ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/a\nb", "evil"],
+    [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/a\nb",
+        "evil",
+        "/..//evil.example",
+    ],
 )
 def test_nobody_is_sent_to_another_site(visitor: TestClient, ada: Person, elsewhere: str) -> None:
     answer = visitor.post("/sign-in", data={"login": "ada@example.com", "password": PASSWORD, "next": elsewhere})
