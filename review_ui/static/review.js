@@ -354,6 +354,10 @@
 
   function afterSwap(event) {
     const { ctx } = event.detail;
+    if (ctx.response.status === 400 && sending?.focused?.matches("textarea") && sending.focused.isConnected) {
+      // what is missing is written there: taken elsewhere, the next letters would act as keys
+      return sending.focused.focus();
+    }
     if (ctx.response.status >= 400) return document.getElementById("alert")?.focus();
     if (!item() || ctx.select) return undefined;
     if (sending?.posts) forget(sending.key);
