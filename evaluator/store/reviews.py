@@ -72,7 +72,8 @@ class StandingReview:
 def append_review(connection: Connection, review: Review, verdict: Verdict | None = None) -> bool:
     """Keep a review, and its verdict, which does not stand yet; False where its form was taken before."""
     statement = insert_into(connection, _review).on_conflict_do_nothing(index_elements=["person_id", "form_key"])
-    if not connection.execute(statement, as_row(review)).rowcount:
+    # with RETURNING: PostgreSQL's driver does not tell how many rows an INSERT made
+    if connection.execute(statement.returning(_review.c.review_id), as_row(review)).one_or_none() is None:
         return False
     if verdict is not None:
         connection.execute(_verdict.insert(), as_row(verdict))
