@@ -155,8 +155,11 @@ class Edge:
             return
         if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
             # nothing stored has such a name, and PostgreSQL takes none to look for
-            await answer_problem(BadInput("A null character (%00) is part of no address."))(scope, receive, send)
+            await answer_problem(BadInput("A null character (%00) is part of no address."))(
+                scope, receive, _guarding(send)
+            )
             return
+        send = _guarding(send)
         started = False
 
         async def send_on(message: Message) -> None:
@@ -186,6 +189,22 @@ class Edge:
             request_id=request_id,
         )
         return Response(orjson.dumps(problem.model_dump()), problem.status, media_type=PROBLEM_JSON)
+
+
+_GUARDS = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
+"""Of every answer that does not say otherwise: keys in x-api-key mean nothing to a cache in between."""
+
+
+def _guarding(send: Send) -> Send:
+    async def send_on(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            known = {name.lower() for name, _ in headers}
+            missing = [(name, value) for name, value in _GUARDS.items() if name not in known]
+            message = {**message, "headers": [*headers, *missing]}
+        await send(message)
+
+    return send_on
 
 
 def note_unexpected(deployment: Deployment, error: Exception) -> str:

@@ -72,3 +72,15 @@ def test_the_status_needs_the_read_scope_and_counts_everything(
     status = api.get("/v1/status", headers=resolver.headers).json()
     assert status["overview"]["events"] == 0
     assert status["spent_today_usd"] == "0"
+
+
+@pytest.mark.parametrize("path", ["/v1/status", "/nothing", "/healthz", "/v1/runs?after=%00", "/v1/review/items"])
+def test_no_answer_is_kept_in_between_or_taken_for_something_else(
+    api: TestClient, resolver: Actor, path: str
+) -> None:
+    for headers in ({}, resolver.headers):
+        answer = api.get(path, headers=headers)
+        assert (answer.headers["x-content-type-options"], answer.headers["cache-control"]) == (
+            "nosniff",
+            "no-store",
+        )
