@@ -88,6 +88,22 @@ def test_lists_are_accessible_fit_and_break_no_rule_of_their_own(
             assert_sound(page, name)
 
 
+NARROW = """() => [...document.querySelectorAll("button, select, a.button, .tabs a, .bar a, .bar summary")].filter((one) => {
+  const {width, height} = one.getBoundingClientRect();
+  return width > 0 && Math.min(width, height) < 44;
+}).map((one) => one.outerHTML)"""
+"""What is there to press and too small for a finger."""
+
+
+def test_what_is_pressed_is_wide_enough_for_a_finger(chromium: Browser, server: Running) -> None:
+    work = desk(server.deployment, number=8)
+    finger = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
+    with browsing(chromium, server, work.root, **finger) as page:
+        for path in ("/review", "/disagreements", "/preferences", "/people", "/keys", "/audit", "/"):
+            page.goto(server.address + path)
+            assert page.evaluate(NARROW) == [], path
+
+
 @pytest.mark.parametrize("width", [320, 1280])
 def test_the_empty_screens_are_sound_as_well(chromium: Browser, server: Running, width: int) -> None:
     ada, ben, eve, _ = people(server.deployment)
