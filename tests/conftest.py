@@ -25,14 +25,29 @@ from evaluator.store.schema import upgrade
 os.environ["COLUMNS"] = "200"  # no terminal's width decides what a test reads; consoles read it when they are made
 
 
-_ON_SQLITE_FIRST = {"api", "authoring", "review_commands", "review_ui", "rubric_commands"}
+_ON_SQLITE_FIRST = {
+    "accounts",
+    "api",
+    "authoring",
+    "notifications",
+    "review_commands",
+    "review_ui",
+    "reviewing",
+    "rubric_commands",
+}
 """Folders of tests whose fast part runs on SQLite alone: what they show of PostgreSQL the store's own tests show first."""
+_ON_BOTH_AT_ONCE = {"test_claims_collide", "test_everything_at_once"}
+"""Modules of these folders that show what only a server of many connections can get wrong."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the fast part fast."""
     for item in items:
-        if item.path.parent.name in _ON_SQLITE_FIRST and "postgres" in item.name:
+        if (
+            item.path.parent.name in _ON_SQLITE_FIRST
+            and item.path.stem not in _ON_BOTH_AT_ONCE
+            and "postgres" in item.name
+        ):
             item.add_marker(pytest.mark.slow)
 
 
