@@ -311,7 +311,7 @@ def accounts(studio: Studio) -> None:
     studio.visit(None, "/sign-in", "sign-in")
     with studio.signed_in(studio.rowan) as page:
         page.goto(f"{studio.server.address}/rubrics/support-resolution/try")
-        page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+        page.get_by_role("button", name="See what it takes").click()
         studio.take(page, "try-a-rubric")
 
 
