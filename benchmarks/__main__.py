@@ -16,12 +16,12 @@ from typing import Any
 from benchmarks import ingestion, judging, linting, reviewing, start
 from benchmarks.figures import Figure, show
 
-PARTS: dict[str, Callable[[str], list[Figure]]] = {
-    "start": lambda url: [] if url else start.measure(),
-    "linting": lambda url: [] if url else linting.measure(),
-    "ingestion": ingestion.measure,
-    "judging": judging.measure,
-    "reviewing": lambda url: reviewing.measure(url) if url else [],
+PARTS: dict[str, Callable[[str, argparse.Namespace], list[Figure]]] = {
+    "start": lambda url, _: [] if url else start.measure(),
+    "linting": lambda url, _: [] if url else linting.measure(),
+    "ingestion": lambda url, _: ingestion.measure(url),
+    "judging": lambda url, _: judging.measure(url),
+    "reviewing": lambda url, options: reviewing.measure(url, servers=options.servers) if url else [],
 }
 
 
@@ -31,6 +31,9 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure; all without")
     parser.add_argument("--postgres", default="", help="PostgreSQL server to measure beside SQLite")
     parser.add_argument("--sqlite-only", action="store_true", help="leave PostgreSQL out")
+    parser.add_argument(
+        "--servers", type=int, default=reviewing.SERVERS, help="server processes that reviewers are spread over"
+    )
     options = parser.parse_args()
     figures: list[Figure] = []
     with ExitStack() as stack:
@@ -38,7 +41,7 @@ def main() -> int:
         for name in options.parts or PARTS:
             for url in urls:
                 print(f"measuring {name} on {'PostgreSQL' if url else 'SQLite'} …", file=sys.stderr, flush=True)
-                figures += PARTS[name](_fresh_database(url, name))
+                figures += PARTS[name](_fresh_database(url, name), options)
     return 0 if show(figures) else 1
 
 

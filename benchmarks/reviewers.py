@@ -99,13 +99,14 @@ async def _all(task: dict[str, Any]) -> Heard:
     until = time.perf_counter() + task["seconds"]
     context = ssl.create_default_context()
 
-    async def one(key: str) -> None:
+    async def one(place: int, key: str) -> None:
+        url = task["urls"][place % len(task["urls"])]
         # a client each: one with 200 connections looks through all of them at every request
-        async with httpx.AsyncClient(base_url=task["url"], timeout=120, verify=context) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=120, verify=context) as client:
             await each(client, key, heard, task["think"], until)
 
     began = time.perf_counter()
-    await asyncio.gather(*map(one, task["keys"]))
+    await asyncio.gather(*(one(place, key) for place, key in enumerate(task["keys"])))
     heard.seconds = time.perf_counter() - began
     return heard
 

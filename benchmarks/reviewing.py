@@ -10,6 +10,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -47,6 +48,12 @@ AT_ONCE = 250
 THINK_SECONDS = 10.0
 """What a person takes over an item on average, where they are not all as fast as they can be; 360 items an hour."""
 PACED_SECONDS = 60.0
+SERVERS = 2
+"""Server processes that the reviewers are spread over; one alone is bound by one core."""
+MOST_PACED_MS = 250
+"""Of claim and answer each, at the pace of people: nobody waits for what they notice."""
+LEAST_OF_BARE = 0.1
+"""Of the bare handlers' rate, which keep no acts, signals and outcomes, show nothing and ask for no key."""
 
 RUBRIC = """\
 id: load
@@ -80,7 +87,12 @@ class Counted:
 
 
 def measure(
-    database_url: str, *, items: int = ITEMS, reviewers: int = REVIEWERS, paced_seconds: float = PACED_SECONDS
+    database_url: str,
+    *,
+    items: int = ITEMS,
+    reviewers: int = REVIEWERS,
+    paced_seconds: float = PACED_SECONDS,
+    servers: int = SERVERS,
 ) -> list[Figure]:
     """Everybody at once, barely and as the service does; then one person alone with large panes. PostgreSQL only.
 
@@ -88,7 +100,7 @@ def measure(
     """
     with tempfile.TemporaryDirectory() as folder:
         bare = _bare(database_url, items, reviewers)
-        paced, heard, counted = _ours(Path(folder), database_url, items, reviewers, paced_seconds)
+        paced, heard, counted = _ours(Path(folder), database_url, items, reviewers, paced_seconds, servers)
         alone = _alone(Path(folder), database_url)
     per_second, bare_per_second = len(heard.items) / heard.seconds, len(bare.items) / bare.seconds
     name = f"reviewing, {reviewers} people"
@@ -96,10 +108,11 @@ def measure(
         Figure(f"{name}: items reviewed twice", counted.doubled, "=", 0),
         Figure(f"{name}: items lost or left", counted.lost, "=", 0),
         Figure(f"{name}: reviews kept", counted.reviews, "=", items),
+        Figure(f"{name}: items acknowledged", len({*paced.items, *heard.items}), "=", items),
         Figure(f"{name}: claims and answers a second", per_second),
         Figure(f"{name}: the same by bare handlers", bare_per_second),
-        Figure(f"{name}: ÷ bare handlers", per_second / bare_per_second),
-        *_latencies(f"{name} at {THINK_SECONDS:g} s an item", paced),
+        Figure(f"{name}: ÷ bare handlers", per_second / bare_per_second, "≥", LEAST_OF_BARE),
+        *_latencies(f"{name} at {THINK_SECONDS:g} s an item", paced, MOST_PACED_MS),
         *_latencies(f"{name} as fast as they can", heard),
         Figure(f"{name}: bare claim p95, ms", _percentile(bare.claims, 95)),
         Figure(f"{name}: bare answer p95, ms", _percentile(bare.submits, 95)),
@@ -108,9 +121,9 @@ def measure(
     ]
 
 
-def _latencies(name: str, heard: Heard) -> list[Figure]:
+def _latencies(name: str, heard: Heard, most: float | None = None) -> list[Figure]:
     return [
-        Figure(f"{name}: {act} p{percent}, ms", _percentile(seconds, percent))
+        Figure(f"{name}: {act} p{percent}, ms", _percentile(seconds, percent), "≤" if most else None, most)
         for act, seconds in (("claim", heard.claims), ("answer", heard.submits))
         for percent in (50, 95)
     ]
@@ -126,14 +139,14 @@ def _bare(database_url: str, items: int, reviewers: int) -> Heard:
     empty_database(database_url)
     url = Settings(database_url=database_url).resolved_database_url
     with served(["-m", "benchmarks.bare_reviews", url, str(items), str(port)], port, "/healthz") as server:
-        return _everybody(server.url, [str(number) for number in range(reviewers)], bare=True)
+        return _everybody([server.url], [str(number) for number in range(reviewers)], bare=True)
 
 
 def _everybody(
-    url: str, keys: Sequence[str], *, bare: bool = False, think: float = 0.0, seconds: float = 3600.0
+    urls: Sequence[str], keys: Sequence[str], *, bare: bool = False, think: float = 0.0, seconds: float = 3600.0
 ) -> Heard:
-    """All reviewers in one process of their own."""
-    asked = {"url": url, "keys": list(keys), "bare": bare, "think": think, "seconds": seconds}
+    """All reviewers in one process of their own, spread over the servers."""
+    asked = {"urls": list(urls), "keys": list(keys), "bare": bare, "think": think, "seconds": seconds}
     task = json.dumps(asked) + "\n"
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.reviewers"], input=task, stdout=subprocess.PIPE, text=True, check=True
@@ -142,16 +155,20 @@ def _everybody(
 
 
 def _ours(
-    folder: Path, database_url: str, items: int, reviewers: int, paced_seconds: float
+    folder: Path, database_url: str, items: int, reviewers: int, paced_seconds: float, servers: int
 ) -> tuple[Heard, Heard, Counted]:
     deployment, variables = _prepared(folder, database_url)
     try:
         bring_in(deployment, [run_to_judge(number, runs_per_event=1) for number in range(items)])
         keys = people(deployment, reviewers)
-        port = free_port()
-        with served(adjudge(port, "--no-worker"), port, "/healthz", variables) as server:
-            paced = _everybody(server.url, keys, think=THINK_SECONDS, seconds=paced_seconds)
-            heard = _everybody(server.url, keys)
+        with ExitStack() as stack:
+            urls = []
+            for _ in range(servers):
+                port = free_port()
+                command = adjudge(port, "--no-worker")
+                urls.append(stack.enter_context(served(command, port, "/healthz", variables)).url)
+            paced = _everybody(urls, keys, think=THINK_SECONDS, seconds=paced_seconds)
+            heard = _everybody(urls, keys)
         return paced, heard, _counted(deployment, [paced, heard])
     finally:
         deployment.close()
