@@ -88,7 +88,7 @@ def test_lists_are_accessible_fit_and_break_no_rule_of_their_own(
             assert_sound(page, name)
 
 
-NARROW = """() => [...document.querySelectorAll("button, select, a.button, .tabs a, .bar a, .bar summary")].filter((one) => {
+NARROW = """() => [...document.querySelectorAll("button, select, a.button, .tabs a, .brand, .places a, .person a, summary")].filter((one) => {
   const {width, height} = one.getBoundingClientRect();
   return width > 0 && Math.min(width, height) < 44;
 }).map((one) => one.outerHTML)"""
