@@ -305,7 +305,7 @@ def test_keys_do_nothing_where_they_would_be_in_the_way(
     item = item_in_queue(deployment)
     with browsing(chromium, server, ada) as page:
         open_claimed(page, server, ada, item)
-        checked = page.locator("input[type=radio]:checked")
+        checked = page.locator(".asked input:checked")
         press(page, "n")
         page.keyboard.type("1234 srez")
         expect(checked).to_have_count(0)
@@ -357,7 +357,7 @@ def test_the_switch_turns_keys_off_and_their_hints_with_them(
             4
         )  # the faces of the buttons that move by pane and criterion
         press(page, "1", "s", "?")
-        expect(page.locator("input[type=radio]:checked")).to_have_count(0)
+        expect(page.locator(".asked input:checked")).to_have_count(0)
         expect(page.locator("#keys-sheet")).not_to_be_visible()
 
 
@@ -376,7 +376,7 @@ def test_panes_and_views_are_reached_by_key(
         expect(page.locator("#view-raw")).to_have_attribute("aria-current", "page")
         press(page, "d")
         expect(page.locator("#view-diff")).to_have_attribute("aria-current", "page")
-        expect(page.locator("input[type=radio]:checked")).to_have_count(1)
+        expect(page.locator(".asked input:checked")).to_have_count(1)
 
 
 def test_altgr_is_no_modifier_since_brackets_need_it(
@@ -425,7 +425,7 @@ def test_a_double_press_is_one_review(
         settle(page)
         press(page, "1", "4", "Control+Enter", "Control+Enter", "Enter", "1")
         expect(page.locator("#item-heading")).to_contain_text("Item 2 of 3")
-        expect(page.locator("input[type=radio]:checked")).to_have_count(0)
+        expect(page.locator(".asked input:checked")).to_have_count(0)
         page.locator("button.submit").dblclick(force=True)
     assert kept(deployment, items[0]) == [ReviewKind.FIRST_PASS]
     assert kept(deployment, items[1]) == []
@@ -519,7 +519,7 @@ def test_an_error_of_the_server_is_told_with_its_request_id(
         press(page, "Control+Enter")
         expect(page.locator("#alert")).to_contain_text(re.compile(r"Request [0-9a-f]{16}"))
         monkeypatch.undo()
-        expect(page.locator("input[type=radio]:checked")).to_have_count(2)
+        expect(page.locator(".asked input:checked")).to_have_count(2)
 
 
 def test_a_session_that_ended_gives_the_draft_back_after_signing_in(
@@ -539,7 +539,7 @@ def test_a_session_that_ended_gives_the_draft_back_after_signing_in(
         sign_in(page.context, server, ada)
         page.reload()
         assert page.locator("#note").input_value() == "Careful words."
-        expect(page.locator("input[type=radio]:checked")).to_have_count(2)
+        expect(page.locator(".asked input:checked")).to_have_count(2)
         settle(page)
         press(page, "Control+Enter")
         expect(page.locator("#item-heading")).to_contain_text("Item 2 of 2")
