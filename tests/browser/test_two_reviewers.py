@@ -106,8 +106,7 @@ def test_an_old_page_judges_no_attempt_that_it_never_showed(
         page.get_by_role("button", name="Claim and review").click()
         expect(page.locator("#item.mode-answer")).to_contain_text("Your second answer.")
         assert page.locator("#note").input_value() == "Of the first attempt.", "what was written is here again"
-        page.go_back()
-        page.go_forward()
+        page.reload()
         settle(page)
         page.locator("#note").focus()
         with page.expect_response("**/verdict") as answer:
