@@ -32,6 +32,8 @@ POLICY, JUDGE = "policy", "judge"
 _MOST_VALUE = Decimal(900_000_000)
 """More than this fits no column, and is no value of one event."""
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
+_MONEY = re.compile(r"revenue|value|sav(?:ing|ed)|price|amount|cost|refund|usd|eur", re.IGNORECASE)
+"""As in revenue_generated and order_value; tickets_resolved and items_processed are counts."""
 
 
 class Step(Enum):
@@ -216,7 +218,14 @@ def _item(rollup: Rollup, rubric: Rubric, run: Run | None, now: datetime) -> Rev
 
 
 def value_in(diagnostics: Mapping[str, Any]) -> Decimal | None:
-    """What the app said a run is worth; None where that is no number, or none that could be meant."""
+    """What the app said a run is worth in money; None where that is no number, none that could be meant, or a count.
+
+    Clients count tickets, items and records in the same field: it is money where they name a currency, name no type,
+    or the type's own words say so.
+    """
+    named = diagnostics.get("value_type")
+    if isinstance(named, str) and currency_in(diagnostics) is None and not _MONEY.search(named):
+        return None
     value = number_in(diagnostics.get("value_amount"))
     return value if value is not None and abs(value) <= _MOST_VALUE else None
 

@@ -284,6 +284,21 @@ def test_a_value_is_a_number_that_could_be_meant(given: object, value: Decimal |
     assert value_in({"value_amount": given}) == value
 
 
+@pytest.mark.parametrize(
+    ("told", "is_money"),
+    [
+        ({}, True),
+        ({"value_type": "revenue_generated"}, True),
+        ({"value_type": "order_value"}, True),
+        ({"value_type": "tickets_resolved"}, False),
+        ({"value_type": "items_processed"}, False),
+        ({"value_type": "tickets_resolved", "value_currency": "EUR"}, True),
+    ],
+)
+def test_a_count_is_no_value_in_money(told: dict[str, str], is_money: bool) -> None:
+    assert (value_in({"value_amount": 12, **told}) == Decimal(12)) is is_money
+
+
 @pytest.mark.parametrize(("given", "currency"), [("eur", "EUR"), ("Euro", None), (7, None), ("<b>", None)])
 def test_a_currency_is_three_letters(given: object, currency: str | None) -> None:
     assert currency_in({"value_currency": given}) == currency
