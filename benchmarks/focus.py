@@ -217,10 +217,10 @@ def _run(number: int, content: Callable[[int], tuple[Any, str]]) -> AssembledRun
 
 
 def plain_chat(number: int) -> tuple[list[dict[str, str]], str]:
-    """40 messages of two people, and the answer; all of it prose."""
+    """40 messages of two people, short enough to be shown unfolded, and the answer; all of it prose."""
     messages = 40
-    text = words_of(number, PANE_CHARS)[:PANE_CHARS]
-    share = len(text) // messages
+    share = PANE_CHARS // messages - 50  # as written, each has that much around it
+    text = words_of(number, PANE_CHARS)
     asked = [
         {"role": "assistant" if place % 2 else "user", "content": text[place * share : (place + 1) * share]}
         for place in range(messages)
