@@ -166,10 +166,10 @@ _HAS_DECLINED = _looked_up(
 )
 
 
-def _claiming(
+def _line(
     audit: bool, of_slot: Sequence[ColumnElement[bool]] = (), of_item: Sequence[ColumnElement[bool]] = ()
-) -> ReturningUpdate[Any]:
-    head = (
+) -> Select[Any]:
+    return (
         select(_slot.c.slot_id)
         .where(
             _OPEN_REVIEW,
@@ -185,14 +185,28 @@ def _claiming(
             ~_HAS_DECLINED,
         )
         .order_by(_slot.c.rank_at)
-        .limit(1)
-        .with_for_update(of=_slot, skip_locked=True)
     )
+
+
+def _claiming(
+    audit: bool, of_slot: Sequence[ColumnElement[bool]] = (), of_item: Sequence[ColumnElement[bool]] = ()
+) -> ReturningUpdate[Any]:
+    head = _line(audit, of_slot, of_item).limit(1).with_for_update(of=_slot, skip_locked=True)
     return update(_slot).where(_slot.c.slot_id == head.scalar_subquery()).values(_HELD).returning(*_slot.c)
 
 
 _CLAIMING = {audit: _claiming(audit) for audit in (True, False)}
 """Without a filter, built once: building one takes longer than running it."""
+
+
+def first_in_line(connection: Connection, person_id: str, wanted: Wanted, *, now: datetime, most: int) -> list[str]:
+    """Items that a person would be given next, `most` of the audit stream and of the others; nothing is claimed."""
+    by_name, by_item = _by_name(_slot, wanted), _by_item(connection, wanted)
+    found: list[str] = []
+    for audit in (True, False):
+        line = _line(audit, by_name, by_item).with_only_columns(_slot.c.item_id).limit(most)
+        found += connection.execute(line, {"me": person_id, "now": now}).scalars()
+    return list(dict.fromkeys(found))
 
 
 def restrictions(connection: Connection, wanted: Wanted) -> list[ColumnElement[bool]]:

@@ -23,7 +23,7 @@ from evaluator.model.person import Person, PersonRole
 from evaluator.model.review import ReviewBatch, ReviewKind
 from evaluator.model.verdict import VerdictLabel
 from evaluator.reviewing import review_desk
-from evaluator.reviewing.queue_filter import QueueFilter
+from evaluator.reviewing.queue_filter import QueueFilter, wanted_by
 from evaluator.reviewing.review_desk import Claim, Empty
 from evaluator.reviewing.review_form import Answer, ReviewForm
 from evaluator.reviewing.review_sheet import Mode
@@ -32,7 +32,7 @@ from evaluator.reviewing.review_undo import undo
 from evaluator.reviewing.sheet_reading import read_sheet, sheet_of
 from evaluator.store.database import Connection
 from evaluator.store.review_batches import find_batch
-from evaluator.store.review_line import first_in_line
+from evaluator.store.review_claims import first_in_line
 from review_ui.forms import FormHere
 from review_ui.guard import PAGE_HEADERS, needs, same_origin
 from review_ui.item_links import ItemLinks
@@ -378,14 +378,8 @@ def _draw_ahead(deployment: Deployment, person: Person, batch_id: str) -> None:
     with deployment.database.read() as connection:
         batch = find_batch(connection, batch_id) if batch_id else None
         filters = QueueFilter.from_mapping(batch.filters) if batch else QueueFilter()
-        coming = first_in_line(
-            connection,
-            person_id=person.person_id,
-            workflow=filters.workflow,
-            rubric_id=filters.rubric,
-            now=now,
-            most=DRAWN_AHEAD,
-        )
+        wanted = wanted_by(filters, now, hidden=True)
+        coming = first_in_line(connection, person.person_id, wanted, now=now, most=DRAWN_AHEAD)
     for item_id in coming:
         with suppress(AdjudgeError):  # whoever is given the item is told; this was a guess
             panes_of(deployment, sheet_of(deployment, person, item_id, now=now), ItemLinks(item_id))

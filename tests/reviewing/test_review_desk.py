@@ -14,10 +14,10 @@ from evaluator.model.person import Person, PersonRole
 from evaluator.model.review import ItemState, ReviewItem, SlotKind, SlotState, Stream
 from evaluator.reviewing import review_desk
 from evaluator.reviewing.queue_filter import QueueFilter
-from evaluator.reviewing.review_desk import Claim, Empty, audit_is_due, claim_item, gold_is_due, next_item
+from evaluator.reviewing.review_desk import Claim, Empty, audit_is_due, claim_item, gold_is_due, next_item, skip
 from evaluator.store.database import Connection
 from evaluator.store.review_batches import batch_progress, find_batch
-from evaluator.store.review_claims import fill_slot, give_back, open_slots, slots_of_item
+from evaluator.store.review_claims import Wanted, fill_slot, first_in_line, give_back, open_slots, slots_of_item
 from evaluator.store.review_items import acts_of_item, find_item, reopen_item, set_state, withdraw_item
 from tests.accounts.people_world import somebody
 from tests.reviewing.review_world import item_in_queue, items_in_queue, reviewed_rubric
@@ -64,6 +64,18 @@ def test_asking_twice_is_the_same_claim(deployment: Deployment) -> None:
     ada = somebody(deployment)
     items_in_queue(deployment, 2)
     assert next_item(deployment, ada) == next_item(deployment, ada)
+
+
+def test_what_is_looked_at_ahead_is_what_comes_though_an_item_was_skipped(deployment: Deployment) -> None:
+    ada = somebody(deployment)
+    items_in_queue(deployment, 3)
+    held = claimed(next_item(deployment, ada))
+    skip(deployment, ada, held.item_id, held.token)
+    claim = claimed(next_item(deployment, ada))
+    with deployment.database.read() as connection:
+        coming = first_in_line(connection, ada.person_id, Wanted(), now=utc_now(), most=1)
+    answered(deployment, ada, claim)
+    assert coming == [claimed(next_item(deployment, ada)).item_id]
 
 
 def test_two_people_never_get_the_same_item(deployment: Deployment) -> None:
