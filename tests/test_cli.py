@@ -109,6 +109,7 @@ def test_a_missing_file_is_told_in_one_line(capsys: Printed) -> None:
     assert capsys.readouterr().err.startswith("Error: nowhere.jsonl cannot be read: No such file")
 
 
+@pytest.mark.slow
 def test_judging_runs_until_nothing_is_due(tmp_path: Path, capsys: Printed, deployment: Deployment) -> None:
     add_rubric(deployment.settings.rubrics_dir, rubric_id="links", text=CHECKED_RUBRIC)
     run(["import", jsonl(tmp_path, reported_run(event_id="with"), reported_run(event_id="without", output="No."))])

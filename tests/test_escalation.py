@@ -409,9 +409,9 @@ def test_a_panel_that_stays_split_is_for_people(scene: Scene) -> None:
         assert reasons(scene) == ["unknown", "panel_split"]
 
 
-def test_a_run_that_cannot_be_judged_is_for_nobody(scene: Scene) -> None:
+def test_a_run_that_no_judge_could_judge_is_for_people(scene: Scene) -> None:
     scene.rubric(ANSWERS, ONE, "review: {send: [unknown], audit_rate: 1}\n")
     with panel_of(a=["sorry?"]) as panel:
         scene.asks(panel)
         scene.judge()
-        assert reasons(scene) == []
+        assert reasons(scene) == ["unknown", "audit"]

@@ -129,15 +129,15 @@ def test_a_filter_acts_at_once_in_place_and_is_in_the_address(chromium: Browser,
     with browsing(chromium, server, work.eve) as page:
         page.goto(f"{server.address}/review")
         page.evaluate("window.kept = true")
-        page.get_by_label("Stream").select_option("audit")
-        expect(page.locator("tbody tr")).to_have_count(1)
-        assert page.url.endswith("?tab=for_me&workflow=&rubric=&older_than_hours=&reason=&stream=audit")
+        page.locator("#filter-workflow").select_option("Refunds")
+        expect(page.locator("tbody tr")).to_have_count(2)
+        assert page.url.endswith("?tab=for_me&workflow=Refunds&rubric=&older_than_hours=&reason=")
         assert page.evaluate("window.kept") is True
-        expect(page.get_by_label("Stream")).to_have_value("audit")
+        expect(page.locator("#filter-workflow")).to_have_value("Refunds")
         page.get_by_role("link", name="Clear filters").click()
         expect(page.locator("tbody tr")).to_have_count(7)
         page.go_back()
-        expect(page.locator("tbody tr")).to_have_count(1)
+        expect(page.locator("tbody tr")).to_have_count(2)
 
 
 def test_counters_are_fetched_again_only_while_somebody_can_see_them(chromium: Browser, server: Running) -> None:
@@ -169,9 +169,9 @@ def test_everything_works_without_a_script(chromium: Browser, server: Running) -
     work = desk(server.deployment, number=8)
     with browsing(chromium, server, work.eve, java_script_enabled=False) as page:
         page.goto(f"{server.address}/review")
-        page.get_by_label("Stream").select_option("audit")
+        page.locator("#filter-workflow").select_option("Refunds")
         page.get_by_role("button", name="Filter").click()
-        assert page.locator("tbody tr").count() == 1
+        assert page.locator("tbody tr").count() == 2
         page.get_by_role("link", name="Clear filters").click()
         page.get_by_text("Add events by hand").click()
         page.get_by_label("Events").fill("ticket-66\nnowhere")

@@ -141,6 +141,7 @@ def admin(deployment: Deployment) -> Iterator[Attacker]:
         yield Attacker(client, item.item_id)
 
 
+@pytest.mark.slow
 def test_pages(admin: Attacker) -> None:
     for path in routes("GET"):
         for each in HOSTILE:
@@ -156,6 +157,7 @@ def test_pages(admin: Attacker) -> None:
                 assert "x" not in answer.headers, address
 
 
+@pytest.mark.slow
 def test_forms(admin: Attacker) -> None:
     for path in set(routes("POST")) - {"/sign-out"}:
         for each in HOSTILE:

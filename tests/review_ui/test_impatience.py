@@ -32,6 +32,7 @@ def connected(server: Running) -> socket.socket:
     return connection
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [b"", HEAD, HEAD + b"\r\n" + HEAD], ids=["nothing", "half", "one and a half"])
 def test_a_connection_whose_request_does_not_come_is_closed(server: Running, sent: bytes) -> None:
     with connected(server) as connection:

@@ -117,6 +117,7 @@ def test_nobody_is_sent_to_another_site(visitor: TestClient, ada: Person, elsewh
     assert visitor.get("/sign-in", params={"next": elsewhere}).status_code == 200
 
 
+@pytest.mark.slow
 def test_too_many_attempts_from_one_address_wait_a_minute(visitor: TestClient, ada: Person) -> None:
     answers = [visitor.post("/sign-in", data={"login": f"n{n}", "password": "x"}) for n in range(21)]
     assert [answer.status_code for answer in answers] == [401] * 20 + [429]
