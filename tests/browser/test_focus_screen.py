@@ -680,8 +680,16 @@ UNMOVED = (is_free, is_held)
 """Sights to be opened once they are as they are."""
 
 
-@pytest.mark.parametrize("viewport", [WIDE, PHONE, {"width": 320, "height": 640}], ids=["wide", "phone", "narrow"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+NARROW = {"width": 320, "height": 640}
+LOOKS = {
+    "light wide": ("light", WIDE),
+    "dark wide": ("dark", WIDE),
+    "dark phone": ("dark", PHONE),
+    "light narrow": ("light", NARROW),
+}
+
+
+@pytest.mark.parametrize(("theme", "viewport"), LOOKS.values(), ids=LOOKS)
 @pytest.mark.parametrize("sight", SIGHTS, ids=lambda sight: sight.__name__)
 def test_every_sight_is_accessible_and_fits(
     chromium: Browser,

@@ -72,8 +72,7 @@ def assert_sound(page: Page, name: str) -> None:
     assert width[0] <= width[1], name
 
 
-@pytest.mark.parametrize("width", [320, 1280])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 320)])
 def test_lists_are_accessible_fit_and_break_no_rule_of_their_own(
     chromium: Browser, server: Running, theme: str, width: int
 ) -> None:
