@@ -40,6 +40,11 @@ _ON_BOTH_AT_ONCE = {"test_claims_collide", "test_everything_at_once"}
 """Modules of these folders that show what only a server of many connections can get wrong."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: crash, browser and server tests wait more than they compute."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the fast part fast."""
     for item in items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -48,7 +49,14 @@ MARKS = (*JUDGE_MARKS, SCORE_SHORT, *PEOPLE_MARKS, ITEM_NOTE, TOOL_SAYS, *REASON
 def marks_in(text: str, marks: Iterable[str] = MARKS) -> list[str]:
     """The marks that stand in a page, an answer or a header."""
     lowered = text.lower()
-    return [mark for mark in marks if mark.lower() in lowered]
+    return [mark for mark in marks if _stands_in(mark.lower(), lowered)]
+
+
+def _stands_in(mark: str, text: str) -> bool:
+    """A score with or without its zero, as a number of its own: the seconds of a time may hold the same digits."""
+    if not mark.startswith("0."):
+        return mark in text
+    return re.search(rf"(?<!\d)0?{re.escape(mark[1:])}(?!\d)", text) is not None
 
 
 def planted_item(
