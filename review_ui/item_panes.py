@@ -141,7 +141,7 @@ def panes_of(
 
 def _why_gone(sheet: ReviewSheet, run: SheetRun | None) -> str:
     if sheet.purged:
-        return "The content of this event is gone: its time to be kept has passed, or it was deleted."
+        return "Nothing of this event was captured, or it is gone."
     if run is None:
         return "No run of this event has arrived yet."
     return "Nothing of this attempt's content was captured, or it is gone."

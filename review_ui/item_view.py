@@ -26,7 +26,7 @@ CANNOT_JUDGE = (
     "it is in a language that I do not read",
     "the criteria do not fit this case",
 )
-GONE = "content is gone"
+GONE = "there is no content"
 
 
 @dataclass(frozen=True)
@@ -293,7 +293,7 @@ def _banners(sheet: ReviewSheet, now: datetime) -> Iterator[Banner]:
             f"A system of record decided this event{told}.",
         )
     if sheet.purged:
-        yield Banner("All that can be said is that it cannot be judged.", "The content of this event is gone.")
+        yield Banner("All that can be said is that it cannot be judged.", "There is no content of this event here.")
     if sheet.judge_failed:
         yield Banner(f"The judge came to no verdict: {sheet.judge_failed}.")
     if sheet.judged_version:

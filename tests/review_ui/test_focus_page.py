@@ -233,10 +233,10 @@ def test_an_event_without_content_can_only_be_said_not_to_be_judged(
 ) -> None:
     item = item_in_queue(deployment, run={"input": None, "output": None}, verdict=None)
     page = claimed(browser, item)
-    assert "The content of this event is gone." in page
+    assert "There is no content of this event here." in page
     assert 'type="radio"' not in page
-    assert "Cannot judge: content is gone" in page
-    form = form_of(page, cannot_judge="content is gone")
+    assert "Cannot judge: there is no content" in page
+    form = form_of(page, cannot_judge="there is no content")
     assert send(browser, item, "verdict", form).status_code == 200
     assert kinds(deployment, item) == [ReviewKind.FIRST_PASS]
 
