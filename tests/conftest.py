@@ -40,6 +40,7 @@ _ON_BOTH_AT_ONCE = {"test_claims_collide", "test_everything_at_once"}
 """Modules of these folders that show what only a server of many connections can get wrong."""
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than there are cores: crash, browser and server tests wait more than they compute."""
     return (os.cpu_count() or 1) + 1
